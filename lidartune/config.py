@@ -1,0 +1,318 @@
+"""The study's YAML: read, checked and frozen. A wrong key or value is one message that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from lidartune.backbones.names import STRIDES
+from lidartune.errors import UserError, nearest
+from lidartune.runs.spec import DOMAINS, Domain
+from lidartune.training.recipe import RECIPE_FIELDS, FreezePolicy, Recipe
+
+STRICT = ConfigDict(extra="forbid")
+
+
+def _sequence_name(value: object) -> object:
+    """`8`, `08` and `"08"` name the same sequence."""
+    return f"{int(str(value)):02d}" if re.fullmatch(r"\d+", str(value)) else value
+
+
+SequenceName = Annotated[str, BeforeValidator(_sequence_name), Field(pattern=r"^\d\d+$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Splits:
+    """Sequences by what they are for."""
+
+    train: tuple[SequenceName, ...] = Field(min_length=1)
+    validation: tuple[SequenceName, ...] = Field(min_length=1)
+    test: tuple[SequenceName, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DomainConfig:
+    """Where a domain's scans are. Without `root` it is made: the built-in street world."""
+
+    taxonomy: str
+    root: str | None = None
+    splits: Splits | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Domains:
+    synthetic: DomainConfig = DomainConfig(taxonomy="synlidar")
+    real: DomainConfig = DomainConfig(taxonomy="semantic-kitti")
+
+    def __getitem__(self, domain: Domain) -> DomainConfig:
+        return getattr(self, domain)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CanvasConfig:
+    """The canvas but for its width, which is an axis of the grid."""
+
+    height: int = Field(default=64, ge=8, le=256)
+    fov_up_deg: float = 3.0
+    fov_down_deg: float = -25.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Grid:
+    """The axes of the study; every combination is a cell."""
+
+    backbone: tuple[str, ...] = ("squeezesegv2",)
+    width: tuple[Annotated[int, Field(ge=32, le=8192)], ...] = (2048,)
+    pretrain_epochs: tuple[Annotated[int, Field(ge=0)], ...] = (0, 25)
+    freeze: tuple[FreezePolicy, ...] = ("none",)
+    labelled_scans: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = ("all",)
+    seed: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Search:
+    """`grid` runs every cell; `tpe` draws `trials` of them, each on all seeds, by the real validation score."""
+
+    sampler: Literal["grid", "tpe"] = "grid"
+    trials: int | None = Field(default=None, ge=1)
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Scoring:
+    """Scans that are scored: a fixed spread of the validation scans each epoch, the test scans at the wanted epochs."""
+
+    validation_scans: int | None = Field(default=32, ge=1)
+    test_scans: int | None = Field(default=None, ge=1)
+    block: int = Field(default=8, ge=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Resources:
+    """What one trial gets, how many run at once (default: as many as fit), and how much memory its scans may take."""
+
+    cpus_per_trial: int = Field(default=1, ge=1)
+    gpus_per_trial: float = Field(default=0, ge=0)
+    trials_at_once: int | None = Field(default=None, ge=1)
+    scan_memory_gib: float = Field(default=2.0, gt=0)
+    reader_threads: int = Field(default=1, ge=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyConfig:
+    """A whole study, as `study/*.yaml` states it.
+
+    `recipe` holds a Recipe's fields; `recipe_by_backbone` and `recipe_second_stage` change some of them for one
+    backbone and for runs that start from a milestone. `notes` are printed above every table.
+    """
+
+    name: str
+    domains: Domains = Domains()
+    world: dict[str, Any] = Field(default_factory=dict)
+    canvas: CanvasConfig = CanvasConfig()
+    grid: Grid = Grid()
+    search: Search = Search()
+    finetune_epochs: int = Field(default=50, ge=1)
+    channels: float = Field(default=1.0, gt=0, le=16)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe_by_backbone: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    recipe_second_stage: dict[str, Any] = Field(default_factory=dict)
+    scoring: Scoring = Scoring()
+    resources: Resources = Resources()
+    notes: tuple[str, ...] = ()
+
+    def recipe_for(self, backbone: str, *, second_stage: bool, updates_per_epoch: int) -> Recipe:
+        """The recipe of a run; `updates_per_epoch` holds where the study does not state its own."""
+        values = {"updates_per_epoch": updates_per_epoch} | self.recipe | self.recipe_by_backbone.get(backbone, {})
+        return Recipe(**(values | (self.recipe_second_stage if second_stage else {})))
+
+
+def load_config(
+    path: Path, *, settings: Sequence[str] = (), synthetic: str | None = None, real: str | None = None
+) -> StudyConfig:
+    """Reads a study's YAML, with single values replaced.
+
+    Args:
+        path: the YAML file.
+        settings: `a.b=c` each; `c` is read as YAML.
+        synthetic, real: dataset folders. Splits that the file states belong to its own dataset, so a folder given here
+            takes its splits from `--set domains.<domain>.splits=...` or from its taxonomy.
+
+    Raises:
+        UserError: naming the file, the key, what was found and what was wanted.
+    """
+    values = _read_yaml(path)
+    for domain, folder in (("synthetic", synthetic), ("real", real)):
+        if folder is not None:
+            entry = _child(_child(values, "domains", path), domain, path)
+            entry["root"] = folder
+            entry.pop("splits", None)
+            entry.setdefault("taxonomy", {"synthetic": "synlidar", "real": "semantic-kitti"}[domain])
+    for setting in settings:
+        _replace(values, setting, path)
+    config = _validated(values, path)
+    _check(config, path)
+    return config
+
+
+def as_dict(config: StudyConfig) -> dict[str, Any]:
+    """The study as plain values, for its record and for the workers."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, Any]) -> StudyConfig:
+    return TypeAdapter(StudyConfig).validate_python(values)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            "the study cannot be read", where=path, found=error.strerror, do="name a YAML file with --config"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError("the study is not valid YAML", where=path, found=" ".join(str(error).split())) from None
+    if not isinstance(values, dict):
+        raise UserError("the study is not a mapping", where=path, found=type(values).__name__, wanted="key: value")
+    return values
+
+
+def _child(values: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+    if not isinstance(values.setdefault(key, {}), dict):
+        raise UserError("a setting is not a mapping", where=f"{path}: {key}", found=values[key])
+    return values[key]
+
+
+def _replace(values: dict[str, Any], setting: str, path: Path) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UserError("--set takes key=value", found=setting, wanted="for example grid.width=[512,1024]")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = _child(values, parent, path)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError("--set got a value that is not YAML", found=setting) from None
+
+
+def _validated(values: dict[str, Any], path: Path) -> StudyConfig:
+    try:
+        return TypeAdapter(StudyConfig).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _explained(first, path, StudyConfig) from None
+
+
+def _explained(error: Any, path: Path, model: type, prefix: str = "") -> UserError:
+    """A validation error as one message; an unknown key names its nearest neighbour."""
+    keys = [str(part) for part in error["loc"]]
+    where = f"{path}: {prefix}{'.'.join(keys)}"
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(_model_at(model, keys[:-1]))]
+        return UserError("unknown key", where=where, found=keys[-1], do=nearest(keys[-1], known))
+    if error["type"] in ("missing", "missing_argument"):
+        return UserError("a key is missing", where=where, do=f"add {keys[-1]}")
+    return UserError("a value does not fit", where=where, found=repr(error["input"]), wanted=error["msg"])
+
+
+def _model_at(model: type, keys: list[str]) -> type:
+    """The dataclass that holds the keys at this place of the configuration."""
+    for key in keys:
+        types = {field.name: field.type for field in dataclasses.fields(model)}
+        model = globals()[str(types[key]).partition(" ")[0]]
+    return model
+
+
+def _check(config: StudyConfig, path: Path) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", config.name) or ".." in config.name:
+        raise UserError(
+            "the study's name cannot be a folder's name",
+            where=f"{path}: name",
+            found=repr(config.name),
+            wanted="letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit",
+        )
+    if config.name == "runs":
+        raise UserError("the name 'runs' is taken by the store", where=f"{path}: name", do="choose another name")
+    for backbone in (*config.grid.backbone, *config.recipe_by_backbone):
+        if backbone not in STRIDES:
+            raise UserError(
+                "unknown backbone", where=f"{path}: grid.backbone", found=repr(backbone), do=nearest(backbone, STRIDES)
+            )
+        for width in config.grid.width:
+            if width % STRIDES[backbone]:
+                raise UserError(
+                    f"{backbone} cannot take this canvas width",
+                    where=f"{path}: grid.width",
+                    found=width,
+                    wanted=f"a multiple of {STRIDES[backbone]}",
+                    do=f"use {max(1, round(width / STRIDES[backbone])) * STRIDES[backbone]}",
+                )
+    for axis in dataclasses.fields(config.grid):
+        values = getattr(config.grid, axis.name)
+        if not values or len(set(values)) != len(values):
+            raise UserError(
+                "an axis of the grid is empty or names a value twice", where=f"{path}: grid.{axis.name}", found=values
+            )
+    if config.search.sampler == "tpe" and config.search.trials is None:
+        raise UserError("search.trials is missing", where=f"{path}: search", wanted="how many cells `tpe` draws")
+    if config.canvas.fov_up_deg <= config.canvas.fov_down_deg:
+        raise UserError(
+            "the field of view is upside down",
+            where=f"{path}: canvas",
+            found=f"up {config.canvas.fov_up_deg}, down {config.canvas.fov_down_deg}",
+            wanted="fov_up_deg above fov_down_deg, both in degrees above the horizon",
+        )
+    for domain in DOMAINS:
+        check_splits(config.domains[domain].splits, f"{path}: domains.{domain}.splits")
+    _check_recipes(config, path)
+
+
+def check_splits(splits: Splits | None, where: str) -> None:
+    """Refuses a sequence that is in two splits: its scans would be trained on and scored."""
+    if splits is None:
+        return
+    pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
+    for one, other in pairs:
+        shared = sorted(set(getattr(splits, one)) & set(getattr(splits, other)))
+        if shared:
+            raise UserError(
+                f"the {one} and {other} splits overlap",
+                where=where,
+                found=f"sequences {', '.join(shared)} in both",
+                do="give each sequence to one split",
+            )
+
+
+def _check_recipes(config: StudyConfig, path: Path) -> None:
+    sections = {"recipe": config.recipe, "recipe_second_stage": config.recipe_second_stage}
+    sections |= {f"recipe_by_backbone.{name}": values for name, values in config.recipe_by_backbone.items()}
+    for section, values in sections.items():
+        for key in values:
+            if key not in RECIPE_FIELDS:
+                raise UserError("unknown key", where=f"{path}: {section}", found=key, do=nearest(key, RECIPE_FIELDS))
+            if key == "updates_per_epoch" and section != "recipe":
+                raise UserError(
+                    "an epoch has the same number of updates in all runs of a study, so that epochs compare",
+                    where=f"{path}: {section}",
+                    found=f"{key}: {values[key]}",
+                    do=f"set recipe.{key}",
+                )
+        try:
+            Recipe(**values)
+        except ValidationError as error:
+            raise _explained(error.errors()[0], path, Recipe, f"{section}.") from None
+
+
+def cpu_count() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))

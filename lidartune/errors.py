@@ -1,0 +1,33 @@
+"""The one exception that users see, and how it reads."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can put right: printed as one message, without a traceback, exit status 1.
+
+    Args:
+        what: what is wrong, as a sentence.
+        where: the file, folder or setting it was found in.
+        found: what was there.
+        wanted: what should have been there.
+        do: what to do next.
+    """
+
+    def __init__(
+        self, what: str, *, where: object = None, found: object = None, wanted: object = None, do: str | None = None
+    ):
+        parts = (("where", where), ("found", found), ("wanted", wanted), ("next", do))
+        lines = [what] + [f"  {name + ':':<8}{value}" for name, value in parts if value is not None]
+        super().__init__("\n".join(lines))
+        self.what = what
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """One of `known`, named as a suggestion: `did you mean 'width'?`, or the whole list where none is near."""
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(sorted(known))

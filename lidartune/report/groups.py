@@ -1,0 +1,116 @@
+"""Cells that differ in the seed only, and their scores as arrays over seeds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from lidartune.report.results import DOMAINS, CellResult, Score, StudyResults
+from lidartune.transfer import gap
+
+_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:\\|\\\\|~?/)(?:[^\s/\\:;,'\"()]+[/\\])+")
+_HOST = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b")
+KEY = ("backbone", "width", "pretrain_epochs", "freeze", "labelled_scans")
+
+
+def plain_reason(text: str) -> str:
+    """A reason as the files hold it: its first line, folders and addresses left out, at most 200 characters."""
+    line = next((line.strip() for line in str(text).splitlines() if line.strip()), "")
+    return _HOST.sub("<address>", _PATH.sub("", line))[:200]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One row of the gap table: a setting, and its cells sorted by seed."""
+
+    key: tuple[str, int, int, str, int | str]
+    cells: tuple[CellResult, ...]
+
+    @property
+    def done(self) -> int:
+        """How many seeds have every role."""
+        return sum(cell.status == "done" for cell in self.cells)
+
+    @property
+    def status(self) -> str:
+        """`done`, or the status of the first seed that is not."""
+        return next((cell.status for cell in self.cells if cell.status != "done"), "done")
+
+    @property
+    def reason(self) -> str:
+        """Why seeds are not done: `seed 1: finetuned: ...`, one entry a distinct reason."""
+        seeds: dict[str, list[str]] = {}
+        for cell in self.cells:
+            if cell.status != "done":
+                seeds.setdefault(f"{cell.status}: {plain_reason(cell.reason)}", []).append(str(cell.seed))
+        return "; ".join(f"seed {', '.join(s)} {reason}" for reason, s in seeds.items())
+
+    @property
+    def label(self) -> str:
+        """The setting in words."""
+        backbone, width, epochs, freeze, labelled = self.key
+        scans = "all real scans" if labelled == "all" else f"{labelled} real scans"
+        return f"{backbone}, width {width}, pretraining epochs {epochs}, freeze {freeze}, {scans}"
+
+
+def group_cells(results: StudyResults) -> list[Group]:
+    """The study's cells by setting, in the order of load_study: by key, then by seed."""
+    found: dict[tuple[str, int, int, str, int | str], list[CellResult]] = {}
+    for cell in results.cells:
+        found.setdefault(cell.key, []).append(cell)
+    return [Group(key=key, cells=tuple(cells)) for key, cells in found.items()]
+
+
+def shared_classes(results: StudyResults) -> np.ndarray:
+    """(C,) the classes that both test splits' ground truth holds."""
+    return np.logical_and.reduce([results.class_sets[domain] for domain in DOMAINS])
+
+
+def mean_score(
+    results: StudyResults, cell: CellResult, role: str, domain: str, level: str = "points", *, shared: bool = False
+) -> float:
+    """mIoU of a role on a test split, over the split's class set or the classes both splits share; nan = not there."""
+    matrix = cell.matrix(role, domain, level)
+    if matrix is None:
+        return float("nan")
+    return float(gap.mean_iou(matrix, shared_classes(results) if shared else results.class_sets[domain]))
+
+
+def mean_scores(results: StudyResults, group: Group, *, shared: bool = False) -> dict[str, gap.Floats]:
+    """The names of gap.SCORES -> (seeds,) mIoU."""
+    return {
+        name: np.array([mean_score(results, c, role, domain, shared=shared) for c in group.cells])
+        for name, (role, domain) in gap.SCORES.items()
+    }
+
+
+def class_scores(results: StudyResults, group: Group) -> dict[str, gap.Floats]:
+    """The names of gap.SCORES -> (seeds, C) IoU."""
+    absent = np.full(len(results.classes), np.nan)
+    return {
+        name: np.stack([absent if (m := c.matrix(role, domain)) is None else gap.iou(m) for c in group.cells])
+        for name, (role, domain) in gap.SCORES.items()
+    }
+
+
+def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[float, float]:
+    """Block-bootstrap interval over the real test scans of a role or of its difference from another; mean of seeds."""
+    picked: list[list[np.ndarray]] = []
+    names: set[tuple[str, ...]] = set()
+    for cell in group.cells:
+        scores = [s for s in (_score_of(cell, role), _score_of(cell, minus)) if s is not None]
+        if len(scores) < (1 if minus is None else 2) or any("real" not in s.blocks for s in scores):
+            continue
+        names |= {s.block_names["real"] for s in scores}
+        picked.append([s.blocks["real"] for s in scores])
+    if not picked or len(names) != 1:
+        return float("nan"), float("nan")
+    counts = [np.stack(column) for column in zip(*picked, strict=True)]
+    return gap.block_bootstrap(counts[0], counts[1] if minus is not None else None)
+
+
+def _score_of(cell: CellResult, role: str | None) -> Score | None:
+    found = cell.roles.get(role) if role is not None else None
+    return found.score if found is not None else None

@@ -1,0 +1,165 @@
+"""TensorBoard events, derived from the committed epochs and written again at any time: one TensorBoard run a run.
+
+The step is the epoch of the run, so a fine-tuning starts at step 0 like the scratch run beside it. The events are
+written with TensorBoard's own record writer (tensorboardX would import torch).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from lidartune.report.results import DOMAINS, as_matrix, committed_file, committed_json
+from lidartune.transfer import gap
+
+EVENTS_NAME = "events.out.tfevents.0.lidartune"  # one file a run, under our own name: nobody else's is ever removed
+
+
+class StudyWriter:
+    """Keeps a study's TensorBoard folder in step with its store.
+
+    Construction writes every run that the plan names afresh from what is committed; `epoch` then appends single epochs.
+    No step is shown twice, however often a study is resumed. One writer a study at a time.
+
+    Args:
+        study_folder: holds plan.json; events go to its `tensorboard` folder.
+        runs_root: the folder of the runs.
+    """
+
+    def __init__(self, study_folder: Path, runs_root: Path):
+        plan = json.loads((Path(study_folder) / "plan.json").read_text(encoding="utf-8"))
+        self._folder, self._runs_root = Path(study_folder) / "tensorboard", Path(runs_root)
+        self._classes = [str(c) for c in plan["classes"]]
+        runs = {str(role["run"]) for cell in plan["cells"] for role in cell["roles"].values()}
+        self.names = readable_names(runs)
+        for stale in self._folder.glob(f"*/{EVENTS_NAME}"):
+            stale.unlink(missing_ok=True)
+        self._shown = {
+            run: _RunEvents(self._runs_root / run, self._folder / name, self._classes)
+            for run, name in self.names.items()
+        }
+        for events in self._shown.values():
+            events.write_all()
+
+    def epoch(self, run_folder_name: str, epoch: int) -> None:
+        """Appends what a run has committed up to `epoch` and is not shown yet; runs outside the plan are left out."""
+        events = self._shown.get(run_folder_name)
+        if events is not None:
+            events.write(range(epoch + 1))
+
+
+def write_run_events(
+    run_folder: Path, tensorboard_folder: Path, name: str, classes: list[str] | None = None
+) -> list[int]:
+    """Writes one run's events afresh under `tensorboard_folder/name`; returns the epochs that they hold.
+
+    Args:
+        classes: the class names for the per-class tags, index 0 ignored; by default `class 1`, `class 2`, ...
+    """
+    return _RunEvents(Path(run_folder), Path(tensorboard_folder) / name, classes).write_all()
+
+
+def readable_names(runs: set[str]) -> dict[str, str]:
+    """Run folder name -> the name to show: without the id behind the last dash where that stays unique."""
+    short = {run: run.rpartition("-")[0] or run for run in runs}
+    counts = Counter(short.values())
+    return {run: short[run] if counts[short[run]] == 1 else run for run in sorted(runs)}
+
+
+class _RunEvents:
+    """The event file of one run, and what it already holds."""
+
+    def __init__(self, run_folder: Path, folder: Path, classes: list[str] | None):
+        self._run_folder, self._folder, self._classes = run_folder, folder, classes
+        self._held: set[tuple[int, str]] = set()
+
+    def write_all(self) -> list[int]:
+        """Replaces the file by what is committed now."""
+        (self._folder / EVENTS_NAME).unlink(missing_ok=True)
+        self._held.clear()
+        return self.write(_epochs(self._run_folder))
+
+    def write(self, epochs: list[int] | range) -> list[int]:
+        """Appends those of `epochs` that are committed and not in the file yet."""
+        wanted = [(e, kind) for e in epochs for kind in ("metrics", "test") if (e, kind) not in self._held]
+        rows = [(e, kind, self._values(e, kind)) for e, kind in wanted]
+        rows = [row for row in rows if row[2]]
+        if not rows:
+            return []
+        path = self._folder / EVENTS_NAME
+        self._folder.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with path.open("ab") as file:
+            writer = RecordWriter(file)
+            if new:
+                wall_time = _committed_at(self._run_folder, *rows[0][:2])
+                writer.write(Event(wall_time=wall_time, file_version="brain.Event:2").SerializeToString())
+            for epoch, kind, values in rows:
+                wall_time = _committed_at(self._run_folder, epoch, kind)
+                event = Event(wall_time=wall_time, step=epoch, summary=Summary(value=values))
+                writer.write(event.SerializeToString())
+                self._held.add((epoch, kind))
+        return sorted({epoch for epoch, _, _ in rows})
+
+    def _values(self, epoch: int, kind: str) -> list[Any]:
+        name = "metrics.json" if kind == "metrics" else "scores.json"
+        data, _ = committed_json(self._run_folder, epoch, kind, name)
+        if data is None:
+            return []
+        values: list[Any] = []
+        for key, figure in sorted((data.get("train") or {}).items()):
+            if isinstance(figure, int | float):
+                values.append(Summary.Value(tag=f"train/{key}", simple_value=float(figure)))
+        split = "validation" if kind == "metrics" else "test"
+        per_domain = (data.get("validation") or {}) if kind == "metrics" else data
+        for domain in (d for d in DOMAINS if isinstance(per_domain.get(d), dict)):
+            values += self._scores(split, domain, per_domain[domain])
+            if kind == "test":
+                values += self._picture(epoch, domain)
+        return values
+
+    def _scores(self, split: str, domain: str, matrices: dict[str, Any]) -> list[Any]:
+        values = []
+        for level in ("points", "pixels"):
+            if level not in matrices:
+                continue
+            confusion = as_matrix(matrices[level], len(matrices[level]))
+            figures = [(f"{split} {domain}/miou {level}", float(gap.mean_iou(confusion)))]
+            if level == "points" and split == "validation":
+                per_class = gap.iou(confusion)
+                names = self._classes or [f"class {i}" for i in range(len(per_class))]
+                figures += [(f"iou {domain}/{names[i]}", float(per_class[i])) for i in range(1, len(per_class))]
+            # A class without a labelled point has no value at all, never 0.
+            values += [Summary.Value(tag=t, simple_value=v) for t, v in figures if not np.isnan(v)]
+        return values
+
+    def _picture(self, epoch: int, domain: str) -> list[Any]:
+        png, _ = committed_file(self._run_folder, epoch, "test", f"picture-{domain}.png")
+        size = png_size(png)
+        if png is None or size is None:
+            return []
+        image = Summary.Image(height=size[1], width=size[0], colorspace=3, encoded_image_string=png)
+        return [Summary.Value(tag=f"test {domain}/range, prediction, truth", image=image)]
+
+
+def png_size(data: bytes | None) -> tuple[int, int] | None:
+    """(width, height) of a PNG from its header, None where it is not one."""
+    if data is None or len(data) < 24 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+        return None
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _epochs(run_folder: Path) -> list[int]:
+    numbers = (p.name.removeprefix("epoch-") for p in run_folder.glob("epoch-*"))
+    return sorted(int(n) for n in numbers if n.isdecimal())
+
+
+def _committed_at(run_folder: Path, epoch: int, kind: str) -> float:
+    return (run_folder / f"epoch-{epoch:06d}" / kind / "commit.json").stat().st_mtime

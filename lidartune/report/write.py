@@ -1,0 +1,54 @@
+"""Everything a study's report folder holds, from what lies on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidartune.report.results import load_study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def write_report(study_folder: Path, *, console: Console | None = None, runs_root: Path | None = None) -> Path:
+    """Writes report/ in the study's folder: CSV, Parquet, Markdown, LaTeX, SVG, index.html; returns that folder.
+
+    An unfinished study is reported as far as it got, with what is missing and why.
+
+    Args:
+        study_folder: the folder with plan.json.
+        console: where the tables are printed; None prints nothing.
+        runs_root: folder of the runs; by default `runs` beside the study's folder.
+
+    Raises:
+        UserError: the folder holds no plan that can be read.
+    """
+    # pandas and matplotlib take a second to import: not before somebody wants a report.
+    from lidartune.report import exports, figures, page, tables, terminal
+
+    results = load_study(study_folder, runs_root)
+    folder = results.folder / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    per_class = tables.per_class_table(results)
+    frames = {
+        "gap": tables.gap_table(results),
+        "cells": tables.cells_table(results),
+        "matrix": tables.matrix_table(results),
+        "per_class": per_class,
+        "learning": tables.learning_table(results),
+    }
+    for name, frame in frames.items():
+        tables.write_csv(frame, folder / f"{name}.csv")
+    # Arrow wants one type a column: labelled_scans holds numbers and `all`.
+    frames["gap"].astype({"labelled_scans": str} if len(frames["gap"]) else {}).to_parquet(folder / "gap.parquet")
+    figures.draw_curves(figures.curve_data(results), folder / "curves.svg")
+    figures.draw_gains(figures.gain_data(results), folder / "gap.svg")
+    (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
+    for name, text in (("gap", terminal.gap_text(results)), ("matrix", terminal.matrix_text(results))):
+        (folder / f"{name}.tex").write_text(exports.latex(text), encoding="utf-8", newline="\n")
+    drawn = {"Learning curves": folder / "curves.svg", "Gain over training from scratch": folder / "gap.svg"}
+    page.write_page(results, per_class, drawn, folder / "index.html")
+    if console is not None:
+        terminal.print_tables(results, console)
+    return folder

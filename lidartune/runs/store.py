@@ -1,0 +1,130 @@
+"""The store: what runs have produced, addressed by (run, epoch, kind), on a local folder or on S3.
+
+    results/runs/<run>/spec.json
+    results/runs/<run>/epoch-000025/<kind>/commit.json    lists the files beside it, with their sizes and hashes
+
+Something is there when its commit file is whole; that file is written last. Every attempt writes its data under names
+of its own, so attempts never mix, and the first commit stays. Nothing relies on rename, append or clocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from pathlib import Path
+from typing import Any, Literal
+
+from pyarrow import fs
+
+from lidartune.errors import UserError
+
+Kind = Literal["metrics", "test", "state", "timing"]
+_EPOCH = re.compile(r"epoch-(\d{6})")
+
+
+class Store:
+    """Reads and commits under `<results>/runs`.
+
+    Args:
+        results: a local folder or a URI that pyarrow understands (`s3://bucket/folder`).
+    """
+
+    def __init__(self, results: str | Path):
+        self.results = str(results)
+        if "://" in self.results:
+            self._fs, self._root = fs.FileSystem.from_uri(self.results)
+        else:
+            self._fs, self._root = fs.LocalFileSystem(), str(Path(results).absolute())
+
+    # -- runs -------------------------------------------------------------------------------------------------------
+
+    def write_spec(self, run: str, spec: dict[str, Any]) -> None:
+        """Records what the run is; the same text however often it is written."""
+        self._write(f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode())
+
+    def epochs(self, run: str, kind: Kind) -> list[int]:
+        """The epochs for which this kind is committed, in order."""
+        names = (_EPOCH.fullmatch(name) for name in self._names(f"runs/{run}"))
+        return sorted(epoch for match in names if match and self.has(run, epoch := int(match[1]), kind))
+
+    # -- commits ----------------------------------------------------------------------------------------------------
+
+    def has(self, run: str, epoch: int, kind: Kind) -> bool:
+        return self._commit(run, epoch, kind) is not None
+
+    def commit(self, run: str, epoch: int, kind: Kind, files: dict[str, bytes]) -> None:
+        """Writes the files, then the commit that makes them be there. A commit that is there already stays."""
+        if self.has(run, epoch, kind):
+            return
+        attempt = uuid.uuid4().hex[:8]
+        entries = {}
+        for name, content in files.items():
+            stem, dot, suffix = name.rpartition(".")
+            path = f"{stem}-{attempt}{dot}{suffix}"
+            self._write(f"{_place(run, epoch, kind)}/{path}", content)
+            entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        if not self.has(run, epoch, kind):
+            text = json.dumps({"files": entries}, indent=1, sort_keys=True)
+            self._write(f"{_place(run, epoch, kind)}/commit.json", text.encode())
+
+    def read(self, run: str, epoch: int, kind: Kind, name: str) -> bytes:
+        """The content of a committed file, checked against its commit."""
+        commit = self._commit(run, epoch, kind)
+        place = f"{_place(run, epoch, kind)}/{name}"
+        if commit is None or name not in commit["files"]:
+            raise UserError(f"{kind} of epoch {epoch} is not in the store", where=f"{self.results}/{place}")
+        entry = commit["files"][name]
+        content = self._read(f"{_place(run, epoch, kind)}/{entry['path']}")
+        if content is None or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise UserError(
+                "a committed file is damaged",
+                where=f"{self.results}/{place}",
+                found="nothing" if content is None else f"{len(content)} bytes with another hash",
+                wanted=f"{entry['bytes']} bytes, SHA-256 {entry['sha256'][:12]}...",
+                do=f"remove {self.results}/{_place(run, epoch, kind)} and run the same command again",
+            )
+        return content
+
+    def read_json(self, run: str, epoch: int, kind: Kind, name: str) -> Any:
+        return json.loads(self.read(run, epoch, kind, name))
+
+    def discard(self, run: str, epoch: int, kind: Kind) -> None:
+        """Takes a commit back: its commit file first, so that it is never there by half."""
+        commit = self._commit(run, epoch, kind)
+        if commit is None:
+            return
+        place = f"{self._root}/{_place(run, epoch, kind)}"
+        for path in ("commit.json", *(entry["path"] for entry in commit["files"].values())):
+            self._fs.delete_file(f"{place}/{path}")
+
+    def _commit(self, run: str, epoch: int, kind: Kind) -> dict[str, Any] | None:
+        content = self._read(f"{_place(run, epoch, kind)}/commit.json")
+        try:
+            return json.loads(content) if content else None
+        except ValueError:  # cut off while it was written: not committed
+            return None
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def _write(self, path: str, content: bytes) -> None:
+        target = f"{self._root}/{path}"
+        self._fs.create_dir(target.rpartition("/")[0], recursive=True)
+        with self._fs.open_output_stream(target) as stream:
+            stream.write(content)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+
+    def _names(self, path: str) -> list[str]:
+        selector = fs.FileSelector(f"{self._root}/{path}", allow_not_found=True)
+        return [info.base_name for info in self._fs.get_file_info(selector)]
+
+
+def _place(run: str, epoch: int, kind: str) -> str:
+    return f"runs/{run}/epoch-{epoch:06d}/{kind}"

@@ -1,0 +1,34 @@
+"""Files -> points and classes: scan files, datasets, taxonomies and what training must know of them."""
+
+from lidartune.scans.dataset import Dataset, ScanFile, fingerprint, open_dataset
+from lidartune.scans.files import read_labels, read_points, read_scan, write_labels, write_points
+from lidartune.scans.statistics import canvas_statistics, class_counts, class_weights
+from lidartune.scans.taxonomy import (
+    CLASS_COLORS,
+    CLASS_NAMES,
+    NUM_CLASSES,
+    Taxonomy,
+    built_in_taxonomies,
+    load_taxonomy,
+)
+
+__all__ = [
+    "CLASS_COLORS",
+    "CLASS_NAMES",
+    "NUM_CLASSES",
+    "Dataset",
+    "ScanFile",
+    "Taxonomy",
+    "built_in_taxonomies",
+    "canvas_statistics",
+    "class_counts",
+    "class_weights",
+    "fingerprint",
+    "load_taxonomy",
+    "open_dataset",
+    "read_labels",
+    "read_points",
+    "read_scan",
+    "write_labels",
+    "write_points",
+]

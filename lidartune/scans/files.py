@@ -1,0 +1,113 @@
+"""Scan files in the SemanticKITTI format: points in `.bin`, labels in `.label`; little-endian, no header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lidartune.errors import UserError
+
+POINT_BYTES = 16
+LABEL_BYTES = 4
+
+
+def read_points(path: str | Path) -> np.ndarray:
+    """Points of one scan: (N, 4) float32, x, y, z in metres and remission as stored.
+
+    Values are handed on as they are: NaN, infinities and points at the origin are the projection's to leave out.
+
+    Raises:
+        UserError: no such file, it cannot be read, or its size is no multiple of 16 bytes.
+    """
+    path = Path(path)
+    _check_size(path, POINT_BYTES, "points", "float32 x, y, z, remission: 16 bytes a point")
+    values = np.fromfile(path, dtype="<f4")
+    if values.size % 4:  # a file that shrank or grew between the two looks
+        raise UserError(
+            "this file changed while it was read", where=path, do="wait until it is written, then run again"
+        )
+    return values.astype(np.float32, copy=False).reshape(-1, 4)
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Raw semantic ids of one scan: (N,) uint32, the low 16 bits of each stored label (the high 16 are the instance).
+
+    Raises:
+        UserError: no such file, it cannot be read, or its size is no multiple of 4 bytes.
+    """
+    path = Path(path)
+    _check_size(path, LABEL_BYTES, "labels", "uint32: 4 bytes a point")
+    return np.fromfile(path, dtype="<u4").astype(np.uint32, copy=False) & np.uint32(0xFFFF)
+
+
+def read_scan(points_path: str | Path, labels_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 4) float32 and raw semantic ids (N,) uint32 of one scan.
+
+    Raises:
+        UserError: as `read_points` and `read_labels`, and where the two files do not have the same number of points.
+    """
+    points, labels = read_points(points_path), read_labels(labels_path)
+    if len(points) != len(labels):
+        raise UserError(
+            "a scan's label file does not have one label for each point",
+            where=labels_path,
+            found=f"{len(labels):,} labels",
+            wanted=f"{len(points):,}, the points of {points_path}",
+            do="download or unpack this scan again: one of the two files is cut short or belongs to another scan",
+        )
+    return points, labels
+
+
+def write_points(path: str | Path, points: np.ndarray) -> None:
+    """Writes points (N, 4), x, y, z in metres and remission, as a `.bin`; makes the folders above it."""
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 4:
+        raise ValueError(f"points must be (N, 4), not {points.shape}")
+    _write(Path(path), points.astype("<f4", copy=False))
+
+
+def write_labels(path: str | Path, semantic: np.ndarray, instance: np.ndarray | None = None) -> None:
+    """Writes raw semantic ids (N,) and any instance ids (N,), each 0..65535, as a `.label`; makes its folders."""
+    packed = _half(semantic, "semantic")
+    if instance is not None:
+        upper = _half(instance, "instance")
+        if upper.shape != packed.shape:
+            raise ValueError(f"{len(upper)} instance ids for {len(packed)} semantic ids")
+        packed = packed | (upper << np.uint32(16))
+    _write(Path(path), packed.astype("<u4", copy=False))
+
+
+def _half(ids: np.ndarray, name: str) -> np.ndarray:
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
+        raise ValueError(f"{name} ids must be (N,) integers, not {ids.shape} {ids.dtype}")
+    if ids.size and (ids.min() < 0 or ids.max() > 0xFFFF):
+        raise ValueError(f"{name} ids must lie in 0..65535, not {ids.min()}..{ids.max()}")
+    return ids.astype(np.uint32)
+
+
+def _write(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(np.ascontiguousarray(values).tobytes())
+
+
+def _check_size(path: Path, unit: int, noun: str, wanted: str) -> None:
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise UserError(f"there is no such file of {noun}", where=path, do="check the folder and the name") from None
+    except OSError as error:
+        raise UserError(
+            f"this file of {noun} cannot be read", where=path, found=error.strerror, do="check its type and permissions"
+        ) from None
+    if size % unit:
+        raise UserError(
+            f"this is no whole file of {noun}",
+            where=path,
+            found=f"{size:,} bytes, {size % unit} more than a multiple of {unit}",
+            wanted=wanted,
+            do="download or unpack it again: it is cut short or of another format",
+        )

@@ -1,0 +1,5 @@
+"""Predictions -> points -> figures."""
+
+from lidartune.scoring.confusion import ConfusionMatrix
+
+__all__ = ["ConfusionMatrix"]

@@ -1,0 +1,138 @@
+"""The scans of a study: two domains, split by sequence, the same on every machine that holds the datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lidartune.config import Splits, StudyConfig, check_splits
+from lidartune.errors import UserError
+from lidartune.runs.spec import DOMAINS, Domain
+from lidartune.scans import Dataset, ScanFile, fingerprint, open_dataset
+from lidartune.scans.splits import labelled_subset, spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainData:
+    """One domain: its dataset and the scans that are trained on, watched and reported."""
+
+    dataset: Dataset
+    splits: Splits
+    train: Sequence[ScanFile]
+    validation: Sequence[ScanFile]
+    test: Sequence[ScanFile]
+    notes: tuple[str, ...] = ()
+
+    def training_scans(self, count: int | Literal["all"], seed: int) -> Sequence[ScanFile]:
+        """All training scans, or the `count` that the seed draws."""
+        return self.train if count == "all" else labelled_subset(self.train, count, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyData:
+    """Both domains, and the fingerprints by which runs name what they were scored on."""
+
+    domains: Mapping[Domain, DomainData]
+    validation: Mapping[str, str]
+    test: Mapping[str, str]
+    taxonomies: Mapping[str, str]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for domain in DOMAINS for note in self.domains[domain].notes)
+
+
+def open_study_data(config: StudyConfig) -> StudyData:
+    """Opens the study's two domains; one without a folder comes from the built-in street world, made where missing.
+
+    Raises:
+        UserError: a folder without scans, splits that overlap or name a sequence that is not there, more labelled
+            scans asked for than there are.
+    """
+    domains = {domain: _open_domain(domain, config) for domain in DOMAINS}
+    available = len(domains["real"].train)
+    for count in config.grid.labelled_scans:
+        if count != "all" and count > available:
+            raise UserError(
+                "more labelled scans than the real training split holds",
+                where="grid.labelled_scans",
+                found=count,
+                wanted=f"at most {available}, or all",
+            )
+    return StudyData(
+        domains=domains,
+        validation={domain: fingerprint(data.validation) for domain, data in domains.items()},
+        test={domain: fingerprint(data.test) for domain, data in domains.items()},
+        taxonomies={domain: data.dataset.taxonomy.digest for domain, data in domains.items()},
+    )
+
+
+def _open_domain(domain: Domain, config: StudyConfig) -> DomainData:
+    wanted = config.domains[domain]
+    notes: tuple[str, ...] = ()
+    if wanted.root is None:
+        dataset, splits = _from_world(domain, config)
+    else:
+        dataset = open_dataset(wanted.root, wanted.taxonomy)
+        if wanted.splits is None:
+            splits, notes = _derived_splits(domain, dataset)
+        else:
+            splits = wanted.splits
+    scoring = config.scoring
+    return DomainData(
+        dataset=dataset,
+        splits=splits,
+        train=dataset.scans(splits.train, labelled=True),
+        validation=spread(dataset.scans(splits.validation, labelled=True), scoring.validation_scans),
+        test=spread(dataset.scans(splits.test, labelled=True), scoring.test_scans),
+        notes=notes,
+    )
+
+
+def _from_world(domain: Domain, config: StudyConfig) -> tuple[Dataset, Splits]:
+    from lidartune.streetworld import WorldSpec, ensure_world  # loads Embree, which given datasets do not need
+
+    try:
+        spec = WorldSpec(**config.world)
+    except TypeError as error:
+        raise UserError("unknown key", where="world", found=str(error).rpartition(" ")[2]) from None
+    world = ensure_world(spec)
+    root = {"synthetic": world.synthetic, "real": world.real}[domain]
+    taxonomy = config.domains[domain].taxonomy
+    splits = config.domains[domain].splits or Splits(**{k: tuple(map(str, v)) for k, v in world.splits[domain].items()})
+    return open_dataset(root, taxonomy), splits
+
+
+def _derived_splits(domain: Domain, dataset: Dataset) -> tuple[Splits, tuple[str, ...]]:
+    """Splits where the study names none: the taxonomy's published ones, as far as the folder has labels for them.
+
+    The published validation sequences are what is reported; the last training sequence is held out for choosing.
+    """
+    where = f"domains.{domain}.splits"
+    labelled = [n for n in dataset.sequences if all(scan.labels for scan in dataset.scans([n]))]
+    published = dataset.taxonomy.split
+    train = [n for n in published.get("train", ()) if n in labelled]
+    test = [n for n in published.get("valid", ()) if n in labelled]
+    if not train or not test:
+        raise UserError(
+            "the study names no splits for this dataset, and its taxonomy none that would fit",
+            where=dataset.root,
+            found=f"labelled sequences {', '.join(f'{n:02d}' for n in labelled) or 'none'}",
+            wanted=f"{where} with train, validation and test sequences",
+            do=f"for example --set {where}='{{train: [0, 1], validation: [2], test: [3]}}'",
+        )
+    if len(train) > 1:
+        held_out = [train.pop()]
+        note = f"{domain}: splits derived from the taxonomy: sequence {held_out[0]:02d} held out for validation"
+    else:
+        held_out = test
+        note = f"{domain}: SMOKE TEST, too few sequences to hold one out: validation and test are the same scans"
+    splits = Splits(
+        train=tuple(map(str, train)), validation=tuple(map(str, held_out)), test=tuple(map(str, test))
+    )
+    if len(train) > 1:
+        check_splits(splits, where)
+    few = len(dataset.scans(splits.test))
+    notes = [note] + ([f"{domain}: only {few} test scans: figures on it say little"] if few < 8 else [])
+    return splits, tuple(notes)

@@ -1,0 +1,190 @@
+"""From cells to runs: which runs a cell needs, how far each must go, and what can be shared."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from lidartune.canvas import Sensor
+from lidartune.config import Grid, StudyConfig
+from lidartune.runs.spec import Domain, RunSpec, Start
+from lidartune.scans import fingerprint
+from lidartune.training.recipe import FreezePolicy
+from lidartune.transfer.data import StudyData
+
+Labelled = int | Literal["all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One point of the study. `pretrain_epochs` 0 is the reference from scratch, with nothing frozen."""
+
+    backbone: str
+    width: int
+    pretrain_epochs: int
+    freeze: FreezePolicy
+    labelled_scans: Labelled
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Milestone:
+    """A (run, epoch): what a role of a cell is read from."""
+
+    run: str
+    epoch: int
+
+
+@dataclass(kw_only=True)
+class Work:
+    """A run and the epochs of it that some cell needs."""
+
+    spec: RunSpec
+    epochs: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excluded:
+    cell: Cell
+    reason: str
+
+
+def grid_cells(grid: Grid) -> tuple[list[Cell], list[Excluded]]:
+    """Every combination of the grid's axes, and those left out with the reason."""
+    axes = asdict(grid)
+    cells, excluded = [], []
+    for values in itertools.product(*axes.values()):
+        cell = Cell(**dict(zip(axes, values, strict=True)))
+        reason = why_excluded(cell)
+        if reason is None:
+            cells.append(cell)
+        else:
+            excluded.append(Excluded(cell=cell, reason=reason))
+    return cells, excluded
+
+
+def why_excluded(cell: Cell) -> str | None:
+    """The reason why this combination is no cell, or None."""
+    if cell.pretrain_epochs == 0 and cell.freeze != "none":
+        return "a network without pretraining would be frozen at random weights"
+    return None
+
+
+class Plan:
+    """The runs of a study, gathered cell by cell; cells that need the same run share it."""
+
+    def __init__(self, config: StudyConfig, data: StudyData):
+        self.config = config
+        self.data = data
+        self.works: dict[str, Work] = {}
+        self.roles: dict[Cell, dict[str, Milestone]] = {}
+        self._fingerprints: dict[tuple[Domain, Labelled, int], str] = {}
+        stated = config.recipe.get("updates_per_epoch")
+        batch = int(config.recipe.get("batch_size", 8))
+        self.updates_per_epoch: int = stated or max(1, len(data.domains["real"].train) // batch)
+
+    def add(self, cell: Cell) -> dict[str, Milestone]:
+        """Adds the runs that the cell needs; returns where each of its roles is read."""
+        if cell in self.roles:
+            return self.roles[cell]
+        pretrained_for, finetuned_for = cell.pretrain_epochs, self.config.finetune_epochs
+        both = pretrained_for + finetuned_for
+        scratch = self._run(cell, "real", cell.labelled_scans)
+        full = self._run(cell, "real", "all")
+        if pretrained_for == 0:
+            roles = {
+                "scratch_start": self._need(scratch, 0),
+                "scratch": self._need(scratch, finetuned_for),
+                "full": self._need(full, finetuned_for),
+            }
+        else:
+            pretraining = self._run(cell, "synthetic", "all")
+            before = self._need(pretraining, pretrained_for)
+            before_real = self._need(scratch, pretrained_for)
+            finetuning = self._run(cell, "real", cell.labelled_scans, before, cell.freeze)
+            roles = {
+                "pretrained": before,
+                "start": self._need(finetuning, 0),
+                "finetuned": self._need(finetuning, finetuned_for),
+                "scratch_start": self._need(scratch, 0),
+                "scratch": self._need(scratch, finetuned_for),
+                "scratch_longer": self._need(scratch, both),
+                "pretrained_longer": self._need(pretraining, both),
+                "full_equal": self._need(full, pretrained_for),
+                "full_longer": self._need(full, both),
+                "synthetic_synthetic": self._need(self._run(cell, "synthetic", "all", before), finetuned_for),
+                "real_real": self._need(self._run(cell, "real", cell.labelled_scans, before_real), finetuned_for),
+                "real_synthetic": self._need(self._run(cell, "synthetic", "all", before_real), finetuned_for),
+            }
+        self.roles[cell] = roles
+        return roles
+
+    def updates(self) -> int:
+        """Updates that all runs take together, each epoch counted once."""
+        return sum(max(work.epochs) for work in self.works.values()) * self.updates_per_epoch
+
+    def pretraining_epochs(self) -> tuple[int, int]:
+        """Pretraining epochs that are trained, and those that cells would train if each pretrained by itself."""
+        trained: dict[str, int] = {}
+        for cell, roles in self.roles.items():
+            if cell.pretrain_epochs:
+                run = roles["pretrained"].run
+                trained[run] = max(trained.get(run, 0), cell.pretrain_epochs)
+        return sum(trained.values()), sum(cell.pretrain_epochs for cell in self.roles)
+
+    def as_dict(self, excluded: Iterable[Excluded]) -> dict[str, Any]:
+        """The plan as `plan.json` holds it, for the report."""
+        cells = [
+            asdict(cell) | {"roles": {role: asdict(milestone) for role, milestone in roles.items()}}
+            for cell, roles in self.roles.items()
+        ]
+        return {
+            "schema": 1,
+            "study": self.config.name,
+            "classes": list(self.data.domains["real"].dataset.taxonomy.names),
+            "updates_per_epoch": self.updates_per_epoch,
+            "finetune_epochs": self.config.finetune_epochs,
+            "cells": cells,
+            "excluded": [{"cell": asdict(entry.cell), "reason": entry.reason} for entry in excluded],
+        }
+
+    def _need(self, run: RunSpec, epoch: int) -> Milestone:
+        self.works.setdefault(run.folder, Work(spec=run)).epochs.add(epoch)
+        return Milestone(run=run.folder, epoch=epoch)
+
+    def _run(
+        self,
+        cell: Cell,
+        domain: Domain,
+        labelled_scans: Labelled,
+        start: Milestone | None = None,
+        freeze: FreezePolicy = "none",
+    ) -> RunSpec:
+        config, canvas = self.config, self.config.canvas
+        if labelled_scans == len(self.data.domains[domain].train):
+            labelled_scans = "all"
+        return RunSpec(
+            domain=domain,
+            start=Start(run=start.run, epoch=start.epoch) if start else None,
+            backbone=cell.backbone,
+            channels=config.channels,
+            canvas=Sensor(canvas.height, cell.width, canvas.fov_up_deg, canvas.fov_down_deg),
+            recipe=config.recipe_for(
+                cell.backbone, second_stage=start is not None, updates_per_epoch=self.updates_per_epoch
+            ),
+            freeze=freeze,
+            labelled_scans=labelled_scans,
+            seed=cell.seed,
+            train=self._fingerprint(domain, labelled_scans, cell.seed),
+            validation=dict(self.data.validation),
+            test=dict(self.data.test),
+            taxonomies=dict(self.data.taxonomies),
+        )
+
+    def _fingerprint(self, domain: Domain, labelled_scans: Labelled, seed: int) -> str:
+        key = (domain, labelled_scans, 0 if labelled_scans == "all" else seed)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = fingerprint(self.data.domains[domain].training_scans(labelled_scans, seed))
+        return self._fingerprints[key]

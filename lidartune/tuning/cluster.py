@@ -1,0 +1,71 @@
+"""Ray, started on this machine or joined elsewhere, and kept quiet."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lidartune.config import Resources, cpu_count
+from lidartune.errors import UserError
+
+QUIET = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative dataset paths stay valid
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # TensorBoard events come from the store
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the study here, not inside Tune
+    "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's own state is never restored
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+OBJECT_STORE_BYTES = 100 * 2**20
+
+
+@contextmanager
+def ray_cluster(resources: Resources, address: str | None) -> Iterator[None]:
+    """A Ray to run trials on: this machine's processors, or the cluster at `address` (`auto` on a node of it)."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
+    import ray
+
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    common = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    if address is None:
+        ray.init(address="local", num_cpus=cpu_count(), object_store_memory=OBJECT_STORE_BYTES, **common)
+    else:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError as error:
+            raise UserError(
+                "no Ray cluster answers",
+                where=f"--address {address}",
+                found=str(error).splitlines()[0],
+                do="run this on a node of the cluster, with its token (docs/cluster.md), or leave --address out",
+            ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(resources: Resources) -> int:
+    """How many trials fit at once on the Ray that is up."""
+    import ray
+
+    there = ray.cluster_resources()
+    fitting = int(there.get("CPU", 0) // resources.cpus_per_trial)
+    if resources.gpus_per_trial:
+        fitting = min(fitting, int(there.get("GPU", 0) / resources.gpus_per_trial))
+    if fitting < 1:
+        raise UserError(
+            "no trial fits on the machines there are",
+            where="resources",
+            found=f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs in all",
+            wanted=f"{resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} GPUs for one trial",
+            do="lower resources.cpus_per_trial or resources.gpus_per_trial",
+        )
+    return min(fitting, resources.trials_at_once or fitting)

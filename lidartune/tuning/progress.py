@@ -1,0 +1,123 @@
+"""What a person sees while a study runs: a bar and a line per running trial, or a few lines where nobody watches."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from lidartune.report.tensorboard import StudyWriter
+
+LINES_WITHOUT_TERMINAL = 20
+
+
+@dataclass(kw_only=True)
+class _Running:
+    run: str
+    first: int
+    last: int
+    began: float = field(default_factory=time.monotonic)
+    epoch: int | None = None
+    miou: dict[str, float] = field(default_factory=dict)
+    scans_per_second: float = 0.0
+    began_epoch: int = 0
+
+    def time_left(self) -> str:
+        done = (self.epoch or 0) - self.began_epoch
+        if done <= 0 or self.epoch is None:
+            return "?"
+        return duration((time.monotonic() - self.began) / done * (self.last - self.epoch))
+
+
+class StudyProgress(Callback):
+    """Follows the trials: shows them, and writes each committed epoch to TensorBoard.
+
+    Args:
+        total_epochs: epochs that are left to train.
+    """
+
+    def __init__(self, console: Console, writer: StudyWriter, total_epochs: int):
+        self._console = console
+        self._writer = writer
+        self._total = max(1, total_epochs)
+        self._done = 0
+        self._began = time.monotonic()
+        self._running: dict[str, _Running] = {}
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._printed = 0
+
+    def __enter__(self) -> StudyProgress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._running[trial.trial_id] = _Running(run=str(trial), first=0, last=max(trial.config["epochs"]))
+        self._show()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        running = self._running.get(trial.trial_id)
+        if running is None or "miou" not in result:
+            return
+        if running.epoch is None:
+            running.began, running.began_epoch = time.monotonic(), result["epoch"]
+        if result["epoch"] > 0:
+            self._done += 1
+        running.epoch, running.miou = result["epoch"], result["miou"]
+        running.scans_per_second = result["scans_per_second"]
+        self._writer.epoch(running.run, result["epoch"])
+        self._show()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._running.pop(trial.trial_id, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._running.pop(trial.trial_id, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def _show(self) -> None:
+        if self._live:
+            self._live.update(self._picture())
+        elif self._done * LINES_WITHOUT_TERMINAL // self._total > self._printed:
+            self._printed = self._done * LINES_WITHOUT_TERMINAL // self._total
+            self._console.print(self._summary(), highlight=False)
+
+    def _summary(self) -> str:
+        seconds = time.monotonic() - self._began
+        left = duration(seconds / max(1, self._done) * (self._total - self._done))
+        share = min(100, 100 * self._done // self._total)
+        return f"{share:3d} %  {self._done} of {self._total} epochs, {duration(seconds)} so far, about {left} left"
+
+    def _picture(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for name in ("running", "epoch", "synthetic", "real", "scans/s", "left"):
+            table.add_column(name, justify="left" if name == "running" else "right")
+        for trial in self._running.values():
+            scores = [f"{100 * trial.miou[d]:.1f}" if d in trial.miou else "" for d in ("synthetic", "real")]
+            epoch = "starting" if trial.epoch is None else f"{trial.epoch}/{trial.last}"
+            table.add_row(trial.run, epoch, *scores, f"{trial.scans_per_second:.1f}", trial.time_left())
+        return Group(table, self._summary())
+
+
+def duration(seconds: float) -> str:
+    """`4 s`, `3 min 20 s`, `5 h 02 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

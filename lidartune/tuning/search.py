@@ -1,0 +1,83 @@
+"""The schedule as a Tune search algorithm: asked for a trial, it gives the next run whose prerequisites exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ray.tune.search import Searcher
+
+from lidartune.tuning.schedule import Failure, Schedule
+
+
+class CellSource(Protocol):
+    """Where cells come from while the study runs."""
+
+    def draw(self) -> bool:
+        """Adds more cells to the plan; False when there will be no more, or none before others are done."""
+
+    def settle(self) -> None:
+        """Takes note of the cells that have been finished since the last call."""
+
+
+class WholeGrid:
+    """All cells are in the plan from the start."""
+
+    def draw(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        return
+
+
+class RunSearch(Searcher):
+    """Suggests runs, never cells: a trial of Tune is one run with the epochs of it that are wanted.
+
+    It answers None only while something runs; otherwise Tune would ask for ever. `keep_log` writes the log of a failed
+    run and returns its path.
+    """
+
+    def __init__(self, schedule: Schedule, source: CellSource, keep_log: Callable[[str, str], str]):
+        super().__init__(metric="epoch", mode="max")
+        self._keep_log = keep_log
+        self._schedule = schedule
+        self._source = source
+        self._trials: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        self._source.settle()
+        job = self._schedule.next()
+        while job is None and self._source.draw():
+            job = self._schedule.next()
+        if job is None:
+            return None if self._schedule.running else Searcher.FINISHED
+        self._trials[trial_id] = job.spec.folder
+        return {"spec": job.spec.as_dict(), "epochs": list(job.epochs)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if result.get("kept"):
+            self._schedule.announce(self._trials[trial_id], result["epoch"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        run = self._trials.pop(trial_id, None)
+        if run is None:
+            return
+        failure = (result or {}).get("failure")
+        if failure:
+            log = self._keep_log(run, failure["log"])
+            self._schedule.end(run, Failure(kind="failed", message=failure["message"], log=log))
+        elif error or not (result or {}).get("finished"):
+            message = "its worker process was lost, more often than it is tried again"
+            self._schedule.end(run, Failure(kind="failed", message=message))
+        else:
+            self._schedule.end(run)
+        self._source.settle()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the one truth, and Tune's own state is never restored."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a study is resumed from its store")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_metric": self._metric, "_mode": self._mode}

@@ -1,0 +1,83 @@
+"""The study's runs as one Tune experiment."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ray import tune
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from lidartune.config import as_dict
+from lidartune.report.tensorboard import StudyWriter
+from lidartune.runs.spec import RunSpec
+from lidartune.tuning.cluster import slots
+from lidartune.tuning.progress import StudyProgress
+from lidartune.tuning.search import CellSource, RunSearch
+from lidartune.tuning.trainable import run_trial
+
+if TYPE_CHECKING:
+    from lidartune.tuning.driver import Study
+
+LOST_WORKER_RETRIES = 3
+
+
+def run_trials(study: Study, source: CellSource, console: Console) -> None:
+    """Runs until the plan's runs are in the store or given up. Ray is up already."""
+    config, resources = study.config, study.config.resources
+    at_once = slots(resources)
+
+    def keep_log(run: str, text: str) -> str:
+        path = study.folder / "logs" / f"{run}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=str(study.results))
+    needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    writer = StudyWriter(study.folder, study.results / "runs")
+    progress = StudyProgress(console, writer, study.schedule.epochs_left())
+    with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress, _sigterm_as_interrupt():
+        tune.Tuner(
+            tune.with_resources(trainable, needs),
+            tune_config=tune.TuneConfig(
+                search_alg=RunSearch(study.schedule, source, keep_log),
+                num_samples=-1,
+                max_concurrent_trials=at_once,
+                reuse_actors=True,
+                trial_name_creator=_run_name,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,  # Tune's own files: of no use once the study is over
+                verbose=0,
+                callbacks=[progress],
+                failure_config=tune.FailureConfig(max_failures=LOST_WORKER_RETRIES),
+            ),
+        ).fit()
+
+
+def _run_name(trial: Trial) -> str:
+    return RunSpec.from_dict(trial.config["spec"]).folder
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the study as Ctrl-C does."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+

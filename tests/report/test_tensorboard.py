@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lidartune.report.tensorboard import EVENTS_NAME, StudyWriter, png_size, readable_names, write_run_events
+
+from .made_up_study import commit, make_study, matrix, metrics
+
+
+def read(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    return events
+
+
+def steps(events: EventAccumulator, tag: str) -> list[int]:
+    return [e.step for e in events.Scalars(tag)]
+
+
+def the_finetuning(study: Path) -> str:
+    return str(json.loads((study / "plan.json").read_text())["cells"][0]["roles"]["finetuned"]["run"])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return make_study(tmp_path, seeds=(0,), real_classes=range(1, 18))
+
+
+def test_events_hold_the_committed_figures(study: Path) -> None:
+    writer = StudyWriter(study, study.parent / "runs")
+    run = the_finetuning(study)
+    events = read(study / "tensorboard" / writer.names[run])
+    assert steps(events, "validation real/miou points") == [0, 1, 2, 3, 4]
+    assert steps(events, "train/loss") == [1, 2, 3, 4]
+    assert steps(events, "test real/miou points") == [0, 4]
+    data = json.loads(next((study.parent / "runs" / run / "epoch-000002" / "metrics").glob("metrics-*")).read_text())
+    confusion = np.array(data["validation"]["real"]["points"])
+    shares = np.diag(confusion)[1:18] / confusion[1:18].sum(1)
+    assert events.Scalars("validation real/miou points")[2].value == pytest.approx(shares.mean(), rel=1e-5)
+    assert events.Scalars("iou real/class-3")[2].value == pytest.approx(shares[2], rel=1e-5)
+    tags = events.Tags()
+    assert "iou synthetic/class-18" in tags["scalars"] and "iou real/class-18" not in tags["scalars"]
+    image = events.Images("test real/range, prediction, truth")[0]
+    assert (image.width, image.height) == (64, 30) == png_size(image.encoded_image_string)
+
+
+def test_every_run_of_the_plan_has_a_readable_name(study: Path) -> None:
+    StudyWriter(study, study.parent / "runs")
+    shown = sorted(p.name for p in (study / "tensorboard").iterdir())
+    assert "squeezesegv2-512-p3-none-real-n8-s0" in shown and len(shown) == 7
+    assert readable_names({"a-1", "a-2", "b-3"}) == {"a-1": "a-1", "a-2": "a-2", "b-3": "b"}
+
+
+def test_live_epochs_are_appended_once(study: Path) -> None:
+    run = the_finetuning(study)
+    epoch_5 = study.parent / "runs" / run
+    writer = StudyWriter(study, study.parent / "runs")
+    folder = study / "tensorboard" / writer.names[run]
+    writer.epoch(run, 4)  # shown already
+    writer.epoch(run, 5)  # not committed yet
+    rows = {d: matrix(0.3) for d in ("synthetic", "real")}
+    commit(epoch_5, 5, "metrics", {"metrics.json": metrics(5, rows)})
+    writer.epoch(run, 5)
+    writer.epoch(run, 5)
+    writer.epoch("not-of-this-plan", 1)
+    assert steps(read(folder), "validation real/miou points") == [0, 1, 2, 3, 4, 5]
+
+
+def test_no_step_twice_after_a_resume(study: Path) -> None:
+    run = the_finetuning(study)
+    for _ in range(2):
+        writer = StudyWriter(study, study.parent / "runs")
+        writer.epoch(run, 4)
+    events = read(study / "tensorboard" / writer.names[run])
+    for tag in events.Tags()["scalars"]:
+        assert max(Counter(steps(events, tag)).values()) == 1
+    assert len(list((study / "tensorboard").rglob("events*"))) == 7
+
+
+def test_stale_and_torn_events_are_replaced_and_others_kept(study: Path) -> None:
+    runs, run = study.parent / "runs", the_finetuning(study)
+    name = StudyWriter(study, runs).names[run]
+    other, gone = study / "tensorboard" / "mine", study / "tensorboard" / "an-older-name"
+    for folder in (other, gone):
+        folder.mkdir()
+    (other / "events.out.tfevents.1.somebody").write_bytes(b"not ours")
+    (gone / EVENTS_NAME).write_bytes(b"")
+    path = study / "tensorboard" / name / EVENTS_NAME
+    path.write_bytes(path.read_bytes()[:-7])
+    StudyWriter(study, runs)
+    assert steps(read(study / "tensorboard" / name), "test real/miou points") == [0, 4]
+    assert (other / "events.out.tfevents.1.somebody").exists() and not (gone / EVENTS_NAME).exists()
+
+
+def test_one_run_alone(study: Path, tmp_path: Path) -> None:
+    run = study.parent / "runs" / the_finetuning(study)
+    for _ in range(2):
+        assert write_run_events(run, tmp_path / "tb", "mine") == [0, 1, 2, 3, 4]
+    assert steps(read(tmp_path / "tb" / "mine"), "iou real/class 3") == [0, 1, 2, 3, 4]
+
+
+def test_png_size_of_what_is_no_png() -> None:
+    assert png_size(b"GIF89a" * 10) is None and png_size(None) is None

@@ -1,0 +1,87 @@
+"""A study's YAML: what is wrong is said once, with its place and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lidartune.config import as_dict, from_dict, load_config
+from lidartune.errors import UserError
+
+STUDIES = sorted((Path(__file__).parents[1] / "study").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_that_is_shipped_is_valid(path: Path) -> None:
+    config = load_config(path)
+    assert from_dict(as_dict(config)) == config
+
+
+def study(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: s\ngrid: {widht: [512]}", "did you mean 'width'"),
+        ("name: s\nrecipe: {learning_rat: 1}", "did you mean 'learning_rate'"),
+        ("name: s\ngrid: {backbone: [squezesegv2]}", "did you mean 'squeezesegv2'"),
+        ("name: s\ngrid: {backbone: [darknet21], width: [1000]}", "multiple of 32"),
+        ("name: s\ngrid: {width: [512, 512]}", "twice"),
+        ("name: s\ngrid: {seed: []}", "empty"),
+        ("name: s\ngrid: {freeze: [some]}", "grid.freeze"),
+        ("name: s\nrecipe: {learning_rate: fast}", "recipe.learning_rate"),
+        ("name: s\nrecipe_by_backbone: {darknet21: {updates_per_epoch: 3}}", "same number of updates"),
+        ("name: ../s", "folder's name"),
+        ("name: a/b", "folder's name"),
+        ("name: runs", "taken"),
+        ("grid: {}", "add name"),
+        ("name: s\nsearch: {sampler: tpe}", "search.trials"),
+        ("name: s\ncanvas: {fov_up_deg: -30.0}", "upside down"),
+        (
+            "name: s\ndomains: {real: {taxonomy: t, splits: {train: [0, 8], validation: [1], test: [08]}}}",
+            "train and test splits overlap",
+        ),
+        ("- 1", "not a mapping"),
+        ("name: [", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = study(tmp_path, text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_set_replaces_single_values(tmp_path: Path) -> None:
+    path = study(tmp_path, "name: s\ngrid: {width: [512]}")
+    config = load_config(path, settings=["grid.width=[1024, 2048]", "recipe.learning_rate=1.0e-3", "name=other"])
+    assert config.grid.width == (1024, 2048) and config.name == "other"
+    assert config.recipe_for("squeezesegv2", second_stage=False, updates_per_epoch=7).learning_rate == 1e-3
+    with pytest.raises(UserError, match="key=value"):
+        load_config(path, settings=["grid.width"])
+
+
+def test_a_folder_given_on_the_command_line_leaves_the_file_s_splits_behind(tmp_path: Path) -> None:
+    splits = "{train: [0], validation: [1], test: [2]}"
+    path = study(tmp_path, f"name: s\ndomains: {{real: {{taxonomy: semantic-kitti, splits: {splits}}}}}")
+    assert load_config(path).domains.real.splits is not None
+    config = load_config(path, real="/data/kitti")
+    assert config.domains.real.root == "/data/kitti" and config.domains.real.splits is None
+
+
+def test_recipes_of_backbone_and_second_stage_are_laid_over_the_common_one(tmp_path: Path) -> None:
+    path = study(
+        tmp_path,
+        "name: s\nrecipe: {learning_rate: 0.1, batch_size: 2}\n"
+        "recipe_by_backbone: {darknet21: {learning_rate: 0.2}}\nrecipe_second_stage: {warmup_updates: 5}",
+    )
+    config = load_config(path)
+    first = config.recipe_for("darknet21", second_stage=False, updates_per_epoch=9)
+    second = config.recipe_for("squeezesegv2", second_stage=True, updates_per_epoch=9)
+    assert (first.learning_rate, first.warmup_updates, first.batch_size) == (0.2, 0, 2)
+    assert (second.learning_rate, second.warmup_updates, second.updates_per_epoch) == (0.1, 5, 9)
