@@ -26,6 +26,7 @@ def _sequence_name(value: object) -> object:
     return f"{int(str(value)):02d}" if re.fullmatch(r"\d+", str(value)) else value
 
 
+ChannelFactor = Annotated[float, Field(gt=0, le=16)]
 SequenceName = Annotated[str, BeforeValidator(_sequence_name), Field(pattern=r"^\d\d+$")]
 
 
@@ -110,6 +111,7 @@ class Resources:
 class StudyConfig:
     """A whole study, as `study/*.yaml` states it.
 
+    `channels` scales every layer's channels (1.0: the published networks), `channels_by_backbone` those of some.
     `recipe` holds a Recipe's fields; `recipe_by_backbone` and `recipe_second_stage` change some of them for one
     backbone and for runs that start from a milestone. `notes` are printed above every table.
     """
@@ -121,7 +123,8 @@ class StudyConfig:
     grid: Grid = Grid()
     search: Search = Search()
     finetune_epochs: int = Field(default=50, ge=1)
-    channels: float = Field(default=1.0, gt=0, le=16)
+    channels: ChannelFactor = 1.0
+    channels_by_backbone: dict[str, ChannelFactor] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     recipe_by_backbone: dict[str, dict[str, Any]] = Field(default_factory=dict)
     recipe_second_stage: dict[str, Any] = Field(default_factory=dict)
@@ -243,7 +246,7 @@ def _check(config: StudyConfig, path: Path) -> None:
         )
     if config.name == "runs":
         raise UserError("the name 'runs' is taken by the store", where=f"{path}: name", do="choose another name")
-    for backbone in (*config.grid.backbone, *config.recipe_by_backbone):
+    for backbone in (*config.grid.backbone, *config.recipe_by_backbone, *config.channels_by_backbone):
         if backbone not in STRIDES:
             raise UserError(
                 "unknown backbone", where=f"{path}: grid.backbone", found=repr(backbone), do=nearest(backbone, STRIDES)

@@ -1,7 +1,7 @@
 """Files -> points and classes: scan files, datasets, taxonomies and what training must know of them."""
 
 from lidartune.scans.dataset import Dataset, ScanFile, fingerprint, open_dataset
-from lidartune.scans.files import read_labels, read_points, read_scan, write_labels, write_points
+from lidartune.scans.files import check_scan, read_labels, read_points, read_scan, write_labels, write_points
 from lidartune.scans.statistics import canvas_statistics, class_counts, class_weights
 from lidartune.scans.taxonomy import (
     CLASS_COLORS,
@@ -21,6 +21,7 @@ __all__ = [
     "Taxonomy",
     "built_in_taxonomies",
     "canvas_statistics",
+    "check_scan",
     "class_counts",
     "class_weights",
     "fingerprint",

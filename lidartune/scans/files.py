@@ -10,6 +10,8 @@ from lidartune.errors import UserError
 
 POINT_BYTES = 16
 LABEL_BYTES = 4
+POINT_FORMAT = "float32 x, y, z, remission: 16 bytes a point"
+LABEL_FORMAT = "uint32: 4 bytes a point"
 
 
 def read_points(path: str | Path) -> np.ndarray:
@@ -21,7 +23,7 @@ def read_points(path: str | Path) -> np.ndarray:
         UserError: no such file, it cannot be read, or its size is no multiple of 16 bytes.
     """
     path = Path(path)
-    _check_size(path, POINT_BYTES, "points", "float32 x, y, z, remission: 16 bytes a point")
+    _check_size(path, POINT_BYTES, "points", POINT_FORMAT)
     values = np.fromfile(path, dtype="<f4")
     if values.size % 4:  # a file that shrank or grew between the two looks
         raise UserError(
@@ -37,26 +39,32 @@ def read_labels(path: str | Path) -> np.ndarray:
         UserError: no such file, it cannot be read, or its size is no multiple of 4 bytes.
     """
     path = Path(path)
-    _check_size(path, LABEL_BYTES, "labels", "uint32: 4 bytes a point")
+    _check_size(path, LABEL_BYTES, "labels", LABEL_FORMAT)
     return np.fromfile(path, dtype="<u4").astype(np.uint32, copy=False) & np.uint32(0xFFFF)
 
 
 def read_scan(points_path: str | Path, labels_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 4) float32 and raw semantic ids (N,) uint32 of one scan.
+    """Points (N, 4) float32 and raw semantic ids (N,) uint32 of one scan. Raises UserError as `check_scan` does."""
+    check_scan(points_path, labels_path)
+    return read_points(points_path), read_labels(labels_path)
+
+
+def check_scan(points_path: str | Path, labels_path: str | Path) -> None:
+    """Looks at a scan's file sizes, without reading them.
 
     Raises:
-        UserError: as `read_points` and `read_labels`, and where the two files do not have the same number of points.
+        UserError: a file that is missing, cannot be read or is cut short, or two that do not have as many points.
     """
-    points, labels = read_points(points_path), read_labels(labels_path)
-    if len(points) != len(labels):
+    points = _check_size(Path(points_path), POINT_BYTES, "points", POINT_FORMAT) // POINT_BYTES
+    labels = _check_size(Path(labels_path), LABEL_BYTES, "labels", LABEL_FORMAT) // LABEL_BYTES
+    if points != labels:
         raise UserError(
             "a scan's label file does not have one label for each point",
             where=labels_path,
-            found=f"{len(labels):,} labels",
-            wanted=f"{len(points):,}, the points of {points_path}",
+            found=f"{labels:,} labels",
+            wanted=f"{points:,}, the points of {points_path}",
             do="download or unpack this scan again: one of the two files is cut short or belongs to another scan",
         )
-    return points, labels
 
 
 def write_points(path: str | Path, points: np.ndarray) -> None:
@@ -92,7 +100,7 @@ def _write(path: Path, values: np.ndarray) -> None:
     path.write_bytes(np.ascontiguousarray(values).tobytes())
 
 
-def _check_size(path: Path, unit: int, noun: str, wanted: str) -> None:
+def _check_size(path: Path, unit: int, noun: str, wanted: str) -> int:
     try:
         size = path.stat().st_size
         with path.open("rb"):
@@ -111,3 +119,4 @@ def _check_size(path: Path, unit: int, noun: str, wanted: str) -> None:
             wanted=wanted,
             do="download or unpack it again: it is cut short or of another format",
         )
+    return size

@@ -18,7 +18,7 @@ class StreetStyle:
     slope: float  # largest slope along the street and beside it
     unevenness_m: float  # of terrain
     sidewalk_m: float
-    strip: float  # share of streets sides with a strip for parking or grass between lanes and kerb
+    strip: float  # share of streets with a strip for parking or grass between lanes and kerb
     setback_m: float  # from sidewalk to building
     strip_parking: float  # share of the roadside strip that is parking
     strip_green: float  # share of it that is grass with trees

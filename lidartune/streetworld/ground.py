@@ -134,13 +134,11 @@ class Ground:
         rows, columns = self._cells(x0, x1, side)
         self.kind[np.ix_(rows, columns & (self.strip == _STRIP))] = kind
 
-    def paint_yard(
-        self, x0: float, x1: float, side: int, kind: int, depth_m: float = 99.0, start_m: float = 0.0
-    ) -> None:
-        """The land beyond the sidewalk, from start_m to depth_m."""
+    def paint_yard(self, x0: float, x1: float, side: int, kind: int, depth_m: float = 99.0) -> None:
+        """The land beyond the sidewalk, to a depth."""
         rows, columns = self._cells(x0, x1, side)
-        out = np.abs(self._middle_y) - self.profile.walk
-        self.kind[np.ix_(rows, columns & (self.strip == _YARD) & (out > start_m) & (out < depth_m))] = kind
+        near = np.abs(self._middle_y) - self.profile.walk < depth_m
+        self.kind[np.ix_(rows, columns & (self.strip == _YARD) & near)] = kind
 
     def paint_crossing(self, x0: float, x1: float, side: int) -> None:
         """A side street: road from the lanes out to the end of the world."""

@@ -9,8 +9,10 @@ from typing import Literal
 from lidartune.config import Splits, StudyConfig, check_splits
 from lidartune.errors import UserError
 from lidartune.runs.spec import DOMAINS, Domain
-from lidartune.scans import Dataset, ScanFile, fingerprint, open_dataset
+from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset
 from lidartune.scans.splits import labelled_subset, spread
+
+SCANS_READ_FIRST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +82,27 @@ def _open_domain(domain: Domain, config: StudyConfig) -> DomainData:
         else:
             splits = wanted.splits
     scoring = config.scoring
+    train = dataset.scans(splits.train, labelled=True)
+    validation = spread(dataset.scans(splits.validation, labelled=True), scoring.validation_scans)
+    test = spread(dataset.scans(splits.test, labelled=True), scoring.test_scans)
     return DomainData(
-        dataset=dataset,
-        splits=splits,
-        train=dataset.scans(splits.train, labelled=True),
-        validation=spread(dataset.scans(splits.validation, labelled=True), scoring.validation_scans),
-        test=spread(dataset.scans(splits.test, labelled=True), scoring.test_scans),
-        notes=notes,
+        dataset=dataset, splits=splits, train=train, validation=validation, test=test, notes=notes
     )
+
+
+def check_scans(data: StudyData) -> None:
+    """Looks at every scan's file sizes and reads a few scans of each split, before anything is trained.
+
+    Raises:
+        UserError: a file that is missing or cut short, labels that do not fit the points or the taxonomy.
+    """
+    for domain in data.domains.values():
+        for scans in (domain.train, domain.validation, domain.test):
+            for scan in scans:
+                assert scan.labels is not None
+                check_scan(scan.points, scan.labels)
+            for scan in spread(scans, SCANS_READ_FIRST):
+                domain.dataset.read(scan)
 
 
 def _from_world(domain: Domain, config: StudyConfig) -> tuple[Dataset, Splits]:

@@ -169,7 +169,7 @@ class Plan:
             domain=domain,
             start=Start(run=start.run, epoch=start.epoch) if start else None,
             backbone=cell.backbone,
-            channels=config.channels,
+            channels=config.channels_by_backbone.get(cell.backbone, config.channels),
             canvas=Sensor(canvas.height, cell.width, canvas.fov_up_deg, canvas.fov_down_deg),
             recipe=config.recipe_for(
                 cell.backbone, second_stage=start is not None, updates_per_epoch=self.updates_per_epoch

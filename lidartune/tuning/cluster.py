@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from lidartune.config import Resources, cpu_count
 from lidartune.errors import UserError
 
-QUIET = {
+SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative dataset paths stay valid
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -19,16 +19,21 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the study here, not inside Tune
     "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's own state is never restored
     "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # with a search algorithm Tune would create one trial at a time
+    # glibc gives large blocks back and fetches them again at every layer: page faults cost a good part of a CPU step
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 * 2**30),
+    "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
+"""Environment of Ray and its workers, unless the user has set them otherwise."""
 OBJECT_STORE_BYTES = 100 * 2**20
 
 
 @contextmanager
 def ray_cluster(resources: Resources, address: str | None) -> Iterator[None]:
     """A Ray to run trials on: this machine's processors, or the cluster at `address` (`auto` on a node of it)."""
-    for name, value in QUIET.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
     import ray
 
     for name in ("ray", "ray.tune"):

@@ -19,7 +19,7 @@ from lidartune.report import write_report
 from lidartune.report.tensorboard import StudyWriter
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import missing_epochs
-from lidartune.transfer.data import StudyData, open_study_data
+from lidartune.transfer.data import StudyData, check_scans, open_study_data
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
@@ -82,6 +82,7 @@ def run_study(
     results = results.absolute()
     with _only_driver(results):
         study = open_study(config, results)
+        check_scans(study.data)
         _record(study, command)
         if config.search.sampler == "tpe" or study.schedule.anything_open():
             console.print(*_described(study), sep="\n", highlight=False)

@@ -64,11 +64,11 @@ def test_points_are_in_the_scanners_frame() -> None:
 
 def test_mount_height_is_the_distance_to_the_road() -> None:
     street = room()
-    floor = np.array([[(-50, -50, 0), (50, -50, 0), (0, 80, 0)]], np.float32)
+    floor = np.array([[(-50, -50, -1), (50, -50, -1), (0, 80, -1)]], np.float32)  # a metre below the road
     one = np.ones(1)
     mesh = Mesh(floor, one.astype(np.uint8), one.astype(np.float32), 0 * one.astype(np.uint8), one.astype(np.uint32))
     points = scan(dataclasses.replace(street, mesh=mesh), quirk(mount_height_m=1.6)).points
-    assert np.allclose(points[:, 2], -1.6, atol=1e-4)
+    assert len(points) and np.allclose(points[:, 2], -2.6, atol=1e-4)
 
 
 def test_range_limit_and_near_returns() -> None:

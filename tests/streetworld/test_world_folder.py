@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,12 @@ def test_another_seed_gives_another_world(world: WorldFolder, tmp_path: Path) ->
     assert ours.keys() == theirs.keys() and not set(ours.values()) & set(theirs.values())
 
 
+def test_without_a_gap_the_domains_are_still_other_streets() -> None:
+    spec = WorldSpec(**{**TINY.__dict__, "geometry_gap": 0.0, "sensor_gap": 0.0})
+    synthetic, real = (next(write.make_sequence(spec, domain, 0)).points for domain in ("synthetic", "real"))
+    assert not np.array_equal(synthetic, real)
+
+
 def test_a_sequence_does_not_depend_on_how_many_there_are(world: WorldFolder, tmp_path: Path) -> None:
     spec = WorldSpec(**{**TINY.__dict__, "synthetic_train": 2})
     other = write_world(spec, tmp_path / "other", processes=1, progress=False)
@@ -134,12 +140,19 @@ def test_the_cache_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_damaged_world_in_the_cache_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda made: next(made.real.rglob("*.label")).unlink(),
+        lambda made: next(made.synthetic.rglob("*.bin")).write_bytes(b"short"),
+        lambda made: (made.path / "world.json").write_text("{}"),
+    ],
+    ids=["missing file", "cut file", "no description"],
+)
+def test_a_damaged_world_in_the_cache_is_made_anew(tmp_path: Path, damage: Callable[[WorldFolder], None]) -> None:
     made = ensure_world(TINY, tmp_path, processes=1, progress=False)
     before = digest(made.path)
-    next(made.real.rglob("*.label")).unlink()
-    with next(made.synthetic.rglob("*.bin")).open("ab") as file:
-        file.write(b"more")
+    damage(made)
     again = ensure_world(TINY, tmp_path, processes=1, progress=False)
     assert digest(again.path) == before
     assert [p.name for p in tmp_path.iterdir()] == [TINY.digest]

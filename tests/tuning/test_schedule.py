@@ -1,0 +1,123 @@
+"""Runs go out when their milestone exists, the longest chain first; what can never start is given up with its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lidartune.transfer.plan import Cell, Plan
+from lidartune.tuning.schedule import Failure, Schedule
+from lidartune.tuning.search import RunSearch, WholeGrid
+from tests.runs.conftest import TinyStudy, open_tiny, tiny_config
+
+SHORT = Cell(backbone="squeezesegv2", width=64, pretrain_epochs=2, freeze="none", labelled_scans=2, seed=0)
+LONG = Cell(backbone="squeezesegv2", width=64, pretrain_epochs=5, freeze="none", labelled_scans=2, seed=0)
+
+
+@pytest.fixture
+def plan(tiny_world: Any) -> Plan:
+    return open_tiny(tiny_config(tiny_world), SHORT, LONG).plan
+
+
+def empty_store(run: str, epoch: int) -> bool:
+    return False
+
+
+def drain(schedule: Schedule, fails: Callable[[str], bool] = lambda run: False) -> list[str]:
+    """Carries out everything one by one; returns the order."""
+    order = []
+    while job := schedule.next():
+        run = job.spec.folder
+        order.append(run)
+        if fails(run):
+            schedule.end(run, Failure(kind="failed", message="the loss became nan"))
+            continue
+        for epoch in job.epochs:
+            schedule.announce(run, epoch)
+        schedule.end(run)
+    return order
+
+
+def test_every_run_goes_out_once_and_after_its_milestone(plan: Plan) -> None:
+    order = drain(Schedule(plan, empty_store))
+    assert sorted(order) == sorted(plan.works)
+    for run in order:
+        start = plan.works[run].spec.start
+        assert start is None or order.index(start.run) < order.index(run)
+
+
+def test_the_longest_chain_goes_first(plan: Plan) -> None:
+    job = Schedule(plan, empty_store).next()
+    assert job is not None and job.spec.start is None and max(job.epochs) == 6
+
+
+def test_a_run_starts_when_its_milestone_is_announced_not_when_the_pretraining_ends(plan: Plan) -> None:
+    schedule = Schedule(plan, empty_store)
+    pretraining = plan.roles[SHORT]["pretrained"].run
+    out = {job.spec.folder for job in iter(schedule.next, None)}
+    assert pretraining in out and plan.roles[SHORT]["finetuned"].run not in out
+    schedule.announce(pretraining, 2)
+    now = {job.spec.folder for job in iter(schedule.next, None)}
+    assert plan.roles[SHORT]["finetuned"].run in now and plan.roles[LONG]["finetuned"].run not in now
+
+
+def test_what_is_in_the_store_is_not_run_again(plan: Plan) -> None:
+    assert drain(Schedule(plan, lambda run, epoch: True)) == []
+    pretraining = plan.roles[SHORT]["pretrained"].run
+    order = drain(Schedule(plan, lambda run, epoch: run == pretraining))
+    assert pretraining not in order and len(order) == len(plan.works) - 1
+
+
+def test_a_failed_prerequisite_blocks_what_needs_it_and_nothing_else(plan: Plan) -> None:
+    schedule = Schedule(plan, empty_store)
+    pretraining = plan.roles[SHORT]["pretrained"].run
+    order = drain(schedule, fails=lambda run: run == pretraining)
+    blocked = {run for run, work in plan.works.items() if work.spec.start and work.spec.start.run == pretraining}
+    assert blocked and not blocked & set(order)
+    assert {run for run, f in schedule.failures.items() if f.kind == "blocked"} == blocked
+    for run in blocked:
+        assert pretraining in schedule.failures[run].message and "nan" in schedule.failures[run].message
+    assert set(order) == set(plan.works) - blocked
+
+
+def test_cells_that_come_later_are_blocked_too(tiny_world: Any) -> None:
+    study: TinyStudy = open_tiny(tiny_config(tiny_world), SHORT)
+    schedule = Schedule(study.plan, empty_store)
+    pretraining = study.plan.roles[SHORT]["pretrained"].run
+    drain(schedule, fails=lambda run: run == pretraining)
+    study.plan.add(LONG)
+    drain(schedule)
+    assert schedule.failures[study.plan.roles[LONG]["finetuned"].run].kind == "blocked"
+
+
+def test_a_milestone_committed_by_a_worker_that_was_lost_still_counts(plan: Plan) -> None:
+    pretraining = plan.roles[SHORT]["pretrained"].run
+    store: set[tuple[str, int]] = set()
+    schedule = Schedule(plan, lambda run, epoch: (run, epoch) in store)
+    out = {job.spec.folder for job in iter(schedule.next, None)}
+    assert plan.roles[SHORT]["finetuned"].run not in out
+    store.add((pretraining, 2))  # committed, but never announced
+    schedule.end(pretraining, Failure(kind="failed", message="lost"))
+    now = {job.spec.folder for job in iter(schedule.next, None)}
+    assert plan.roles[SHORT]["finetuned"].run in now
+
+
+def test_the_search_never_answers_none_while_nothing_runs(plan: Plan) -> None:
+    schedule = Schedule(plan, empty_store)
+    search = RunSearch(schedule, WholeGrid(), lambda run, log: log)
+    running: list[str] = []
+    for number in range(1000):
+        suggestion = search.suggest(str(number))
+        if suggestion == RunSearch.FINISHED:
+            break
+        if suggestion is None:
+            assert running, "Tune would ask for ever"
+            trial = running.pop()
+            search.on_trial_complete(trial, result={"epoch": -1, "failure": {"message": "no", "log": "trace"}})
+        else:
+            running.append(str(number))
+    else:
+        pytest.fail("the study never ended")
+    assert not running and set(schedule.failures) == set(plan.works)
