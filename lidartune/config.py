@@ -41,7 +41,7 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DomainConfig:
-    """Where a domain's scans are. Without `root` it is made: the built-in street world."""
+    """Where a domain's scans are. Without root and splits it is the built-in street world."""
 
     taxonomy: str
     root: str | None = None
@@ -146,8 +146,7 @@ def load_config(
     Args:
         path: the YAML file.
         settings: `a.b=c` each; `c` is read as YAML.
-        synthetic, real: dataset folders. Splits that the file states belong to its own dataset, so a folder given here
-            takes its splits from `--set domains.<domain>.splits=...` or from its taxonomy.
+        synthetic, real: dataset folders. Without splits in the file they come from the taxonomy's published ones.
 
     Raises:
         UserError: naming the file, the key, what was found and what was wanted.
@@ -157,7 +156,6 @@ def load_config(
         if folder is not None:
             entry = _child(_child(values, "domains", path), domain, path)
             entry["root"] = folder
-            entry.pop("splits", None)
             entry.setdefault("taxonomy", {"synthetic": "synlidar", "real": "semantic-kitti"}[domain])
     for setting in settings:
         _replace(values, setting, path)

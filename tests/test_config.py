@@ -66,12 +66,12 @@ def test_set_replaces_single_values(tmp_path: Path) -> None:
         load_config(path, settings=["grid.width"])
 
 
-def test_a_folder_given_on_the_command_line_leaves_the_file_s_splits_behind(tmp_path: Path) -> None:
+def test_a_folder_given_on_the_command_line_keeps_the_file_s_splits(tmp_path: Path) -> None:
     splits = "{train: [0], validation: [1], test: [2]}"
     path = study(tmp_path, f"name: s\ndomains: {{real: {{taxonomy: semantic-kitti, splits: {splits}}}}}")
-    assert load_config(path).domains.real.splits is not None
     config = load_config(path, real="/data/kitti")
-    assert config.domains.real.root == "/data/kitti" and config.domains.real.splits is None
+    assert config.domains.real.root == "/data/kitti" and config.domains.real.splits is not None
+    assert config.domains.synthetic.root is None
 
 
 def test_recipes_of_backbone_and_second_stage_are_laid_over_the_common_one(tmp_path: Path) -> None:

@@ -64,17 +64,24 @@ def ensure_world(
         processes: how many make streets at once; default one per available core.
         progress: a bar on a terminal, none, or a function called with (streets done, streets in all).
     """
+    found = cached_world(spec, cache_root)
+    if found is not None:
+        return found
     root = Path(cache_root) if cache_root is not None else _default_cache()
     folder = root / spec.digest
-    found = read_world(folder)
-    if found is not None and found.spec == spec:
-        return found
     _sweep(root)
     if folder.exists():  # damaged: out of the way first, so that nobody reads it while it goes
         broken = _temporary(folder)
         os.replace(folder, broken)
         shutil.rmtree(broken, ignore_errors=True)
     return write_world(spec, folder, processes=processes, progress=progress)
+
+
+def cached_world(spec: WorldSpec, cache_root: Path | str | None = None) -> WorldFolder | None:
+    """The world of a spec if the cache holds it whole, else None. Arguments as `ensure_world`'s."""
+    root = Path(cache_root) if cache_root is not None else _default_cache()
+    found = read_world(root / spec.digest)
+    return found if found is not None and found.spec == spec else None
 
 
 def write_world(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lidartune.config import Splits, StudyConfig, check_splits
-from lidartune.errors import UserError
+from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS, Domain
 from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset
 from lidartune.scans.splits import labelled_subset, spread
+
+if TYPE_CHECKING:
+    from lidartune.streetworld import WorldSpec
 
 SCANS_READ_FIRST = 8
 
@@ -105,18 +109,43 @@ def check_scans(data: StudyData) -> None:
                 domain.dataset.read(scan)
 
 
-def _from_world(domain: Domain, config: StudyConfig) -> tuple[Dataset, Splits]:
-    from lidartune.streetworld import WorldSpec, ensure_world  # loads Embree, which given datasets do not need
+def what_is_missing(config: StudyConfig) -> str | None:
+    """Why the study's scans are not on this machine yet, or None: a plan can be made without them."""
+    from lidartune.streetworld import cached_world
 
-    try:
-        spec = WorldSpec(**config.world)
-    except TypeError as error:
-        raise UserError("unknown key", where="world", found=str(error).rpartition(" ")[2]) from None
-    world = ensure_world(spec)
+    for domain in DOMAINS:
+        wanted = config.domains[domain]
+        if wanted.root is None and wanted.splits is not None:
+            return f"no folder is given for the {domain} dataset (--{domain} DIR)"
+        if wanted.root is None and cached_world(_world_spec(config)) is None:
+            return "the street world is not made yet"
+    return None
+
+
+def _world_spec(config: StudyConfig) -> WorldSpec:
+    from lidartune.streetworld import WorldSpec  # loads Embree, which given datasets do not need
+
+    known = [field.name for field in dataclasses.fields(WorldSpec)]
+    for key in config.world:
+        if key not in known:
+            raise UserError("unknown key", where="world", found=key, do=nearest(key, known))
+    return WorldSpec(**config.world)
+
+
+def _from_world(domain: Domain, config: StudyConfig) -> tuple[Dataset, Splits]:
+    from lidartune.streetworld import ensure_world
+
+    if config.domains[domain].splits is not None:
+        raise UserError(
+            f"the study names splits of a {domain} dataset, but not its folder",
+            where=f"domains.{domain}",
+            do=f"give --{domain} DIR; without splits and folder the built-in street world is taken",
+        )
+    world = ensure_world(_world_spec(config))
     root = {"synthetic": world.synthetic, "real": world.real}[domain]
     taxonomy = config.domains[domain].taxonomy
-    splits = config.domains[domain].splits or Splits(**{k: tuple(map(str, v)) for k, v in world.splits[domain].items()})
-    return open_dataset(root, taxonomy), splits
+    splits = {name: tuple(f"{number:02d}" for number in numbers) for name, numbers in world.splits[domain].items()}
+    return open_dataset(root, taxonomy), Splits(**splits)
 
 
 def _derived_splits(domain: Domain, dataset: Dataset) -> tuple[Splits, tuple[str, ...]]:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from lidartune.canvas import Sensor
 from lidartune.config import Grid, StudyConfig
+from lidartune.errors import UserError
 from lidartune.runs.spec import Domain, RunSpec, Start
-from lidartune.scans import fingerprint
+from lidartune.scans import CLASS_NAMES, fingerprint
 from lidartune.training.recipe import FreezePolicy
 from lidartune.transfer.data import StudyData
 
@@ -73,17 +74,27 @@ def why_excluded(cell: Cell) -> str | None:
 
 
 class Plan:
-    """The runs of a study, gathered cell by cell; cells that need the same run share it."""
+    """The runs of a study, gathered cell by cell; cells that need the same run share it.
 
-    def __init__(self, config: StudyConfig, data: StudyData):
+    Args:
+        data: the study's scans; None plans from the YAML alone, with runs that will have other names.
+    """
+
+    def __init__(self, config: StudyConfig, data: StudyData | None):
         self.config = config
         self.data = data
         self.works: dict[str, Work] = {}
         self.roles: dict[Cell, dict[str, Milestone]] = {}
         self._fingerprints: dict[tuple[Domain, Labelled, int], str] = {}
         stated = config.recipe.get("updates_per_epoch")
-        batch = int(config.recipe.get("batch_size", 8))
-        self.updates_per_epoch: int = stated or max(1, len(data.domains["real"].train) // batch)
+        if stated is None and data is None:
+            raise UserError(
+                "how long an epoch is depends on the real dataset, which is not there",
+                where="recipe",
+                do="give the dataset folders, or state recipe.updates_per_epoch",
+            )
+        passes = len(data.domains["real"].train) // int(config.recipe.get("batch_size", 8)) if data else 0
+        self.updates_per_epoch: int = stated or max(1, passes)
 
     def add(self, cell: Cell) -> dict[str, Milestone]:
         """Adds the runs that the cell needs; returns where each of its roles is read."""
@@ -143,7 +154,7 @@ class Plan:
         return {
             "schema": 1,
             "study": self.config.name,
-            "classes": list(self.data.domains["real"].dataset.taxonomy.names),
+            "classes": list(CLASS_NAMES),
             "updates_per_epoch": self.updates_per_epoch,
             "finetune_epochs": self.config.finetune_epochs,
             "cells": cells,
@@ -163,7 +174,8 @@ class Plan:
         freeze: FreezePolicy = "none",
     ) -> RunSpec:
         config, canvas = self.config, self.config.canvas
-        if labelled_scans == len(self.data.domains[domain].train):
+        data = self.data
+        if data and labelled_scans == len(data.domains[domain].train):
             labelled_scans = "all"
         return RunSpec(
             domain=domain,
@@ -178,12 +190,14 @@ class Plan:
             labelled_scans=labelled_scans,
             seed=cell.seed,
             train=self._fingerprint(domain, labelled_scans, cell.seed),
-            validation=dict(self.data.validation),
-            test=dict(self.data.test),
-            taxonomies=dict(self.data.taxonomies),
+            validation=dict(data.validation) if data else {},
+            test=dict(data.test) if data else {},
+            taxonomies=dict(data.taxonomies) if data else {},
         )
 
     def _fingerprint(self, domain: Domain, labelled_scans: Labelled, seed: int) -> str:
+        if self.data is None:
+            return "unknown"
         key = (domain, labelled_scans, 0 if labelled_scans == "all" else seed)
         if key not in self._fingerprints:
             self._fingerprints[key] = fingerprint(self.data.domains[domain].training_scans(labelled_scans, seed))

@@ -19,7 +19,7 @@ from lidartune.report import write_report
 from lidartune.report.tensorboard import StudyWriter
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import missing_epochs
-from lidartune.transfer.data import StudyData, check_scans, open_study_data
+from lidartune.transfer.data import StudyData, check_scans, open_study_data, what_is_missing
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
@@ -34,7 +34,7 @@ class Study:
     """A study opened for work: what is to be done, with what, and where it goes."""
 
     config: StudyConfig
-    data: StudyData
+    data: StudyData | None
     plan: Plan
     excluded: list[Excluded]
     results: Path
@@ -46,9 +46,8 @@ class Study:
         return self.results / self.config.name
 
 
-def open_study(config: StudyConfig, results: Path) -> Study:
-    """Opens the datasets and plans the runs; a grid's cells at once, a search's as they are drawn."""
-    data = open_study_data(config)
+def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> Study:
+    """Plans the runs, a grid's cells at once, a search's as they are drawn; `data` None plans from the YAML alone."""
     plan = Plan(config, data)
     excluded: list[Excluded] = []
     if config.search.sampler == "grid":
@@ -81,8 +80,9 @@ def run_study(
     """
     results = results.absolute()
     with _only_driver(results):
-        study = open_study(config, results)
-        check_scans(study.data)
+        data = open_study_data(config)
+        check_scans(data)
+        study = open_study(config, results, data)
         _record(study, command)
         if config.search.sampler == "tpe" or study.schedule.anything_open():
             console.print(*_described(study), sep="\n", highlight=False)
@@ -104,9 +104,12 @@ def run_study(
 
 
 def show_plan(config: StudyConfig, *, results: Path, console: Console) -> None:
-    """Prints what the study would do: cells, exclusions, what is in the store, updates, hours and disk."""
-    study = open_study(config, results.absolute())
+    """Prints what the study would do: cells, exclusions, what is in the store, updates. Makes and starts nothing."""
+    missing = what_is_missing(config)
+    study = open_study(config, results.absolute(), data=open_study_data(config) if missing is None else None)
     console.print(*_described(study), sep="\n", highlight=False)
+    if missing:
+        console.print(f"  planned from the YAML alone, as if nothing were done: {missing}", highlight=False)
 
 
 def _described(study: Study) -> list[str]:
@@ -125,7 +128,7 @@ def _described(study: Study) -> list[str]:
         f"{epochs - left} epochs are in the store, {left} are left",
         f"  pretraining: {pretraining} epochs, shared; {alone} if each cell pretrained by itself",
         *(f"  {count} combinations left out: {reason}" for reason, count in reasons.items()),
-        *(f"  {note}" for note in (*config.notes, *study.data.notes)),
+        *(f"  {note}" for note in (*config.notes, *(study.data.notes if study.data else ()))),
     ]
 
 
@@ -135,6 +138,7 @@ def _record(study: Study, command: list[str]) -> None:
     _write(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.config)), sort_keys=False))
     _write_json(folder / "plan.json", study.plan.as_dict(study.excluded))
     _write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
+    assert study.data is not None
     _write_json(folder / "manifest.json", manifest(study.config, study.data, command))
 
 

@@ -1,0 +1,295 @@
+"""The main job as a user types it: whole, interrupted, with failing cells, drawn by Optuna, and with bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from lidartune.cli import run, study_command
+from lidartune.streetworld import WorldFolder
+
+SCRIPT = Path(__file__).parents[1] / "study" / "run_transfer_grid.py"
+ROLES_PER_CELL = 12
+
+
+def study_values(world: WorldFolder, **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "domains": {
+            "synthetic": {
+                "root": str(world.synthetic),
+                "taxonomy": "synlidar",
+                "splits": world.splits["synthetic"],
+            },
+            "real": {"root": str(world.real), "taxonomy": "semantic-kitti", "splits": world.splits["real"]},
+        },
+        "canvas": {"height": 16},
+        "channels": 0.125,
+        "finetune_epochs": 1,
+        "grid": {"width": [64], "pretrain_epochs": [0, 1, 2], "freeze": ["none", "encoder"], "labelled_scans": [2]},
+        "recipe": {"updates_per_epoch": 2, "batch_size": 1, "optimizer": "adamw", "learning_rate": 0.005},
+        "scoring": {"validation_scans": 1, "test_scans": 2, "block": 1},
+    }
+    values["grid"]["seed"] = [0]
+    return values | changes
+
+
+def write_study(folder: Path, values: dict[str, Any]) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def start(config: Path, results: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(SCRIPT), "--config", str(config), "--results", str(results), *more]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        output, _ = process.communicate(timeout=300)
+    finally:
+        kill(process)
+    return process.returncode, output
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Ends the driver and the Ray that it started, which is in its session."""
+    with_session = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, text=True).stdout.split()
+    for pid in with_session:
+        try:
+            os.kill(int(pid), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def done(tiny_world: WorldFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, str]]:
+    """A small grid, carried out once: its YAML, its results and what was printed."""
+    folder = tmp_path_factory.mktemp("study")
+    config = write_study(folder, study_values(tiny_world))
+    status, output = finish(start(config, folder / "results"))
+    assert status == 0, output
+    yield config, folder / "results", output
+
+
+def test_a_study_ends_with_its_tables(done: tuple[Path, Path, str]) -> None:
+    _, results, output = done
+    report = results / "tiny" / "report"
+    gap = pd.read_csv(report / "gap.csv")
+    assert len(gap) == 5 and set(gap["status"]) == {"done"}
+    matrix = pd.read_csv(report / "matrix.csv")
+    pretrained = matrix[matrix["pretrain_epochs"] > 0]
+    assert len(pretrained) >= 7 * 2 * 4, "seven trainings scored on two domains, for four cells"
+    assert pretrained.filter(like="mean").notna().all(axis=None)
+    for name in ("per_class.csv", "cells.csv", "curves.svg", "index.html", "report.md"):
+        assert (report / name).stat().st_size > 0
+    assert "Transfer gap" in output and f"tensorboard --logdir {results / 'tiny' / 'tensorboard'}" in output
+    assert "Traceback" not in output and len(output.splitlines()) < 90
+
+
+def test_every_run_is_in_tensorboard_once(done: tuple[Path, Path, str]) -> None:
+    _, results, _ = done
+    plan = json.loads((results / "tiny" / "plan.json").read_text())
+    runs = {role["run"] for cell in plan["cells"] for role in cell["roles"].values()}
+    shown = sorted(path.name for path in (results / "tiny" / "tensorboard").iterdir())
+    assert len(shown) == len(runs) == len({name.rsplit("-", 1)[0] for name in runs})
+    assert "squeezesegv2-64-synthetic-seed0" in shown
+
+
+def test_the_same_command_again_trains_nothing_and_gives_the_same_table(done: tuple[Path, Path, str]) -> None:
+    config, results, _ = done
+    table = (results / "tiny" / "report" / "gap.csv").read_bytes()
+    commits = {path: path.stat().st_mtime_ns for path in results.glob("runs/*/*/*/commit.json")}
+    status, output = finish(start(config, results))
+    assert status == 0 and "in the store already" in output
+    assert (results / "tiny" / "report" / "gap.csv").read_bytes() == table
+    assert {path: path.stat().st_mtime_ns for path in results.glob("runs/*/*/*/commit.json")} == commits
+
+
+def test_killed_and_run_again_it_gives_the_same_table(
+    done: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    config, results, _ = done
+    process = start(config, tmp_path)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("runs/*/*/state/commit.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    kill(process)
+    before = {path: path.read_bytes() for path in tmp_path.glob("runs/*/*/metrics/commit.json")}
+    assert 3 <= len(before) < len(list(results.glob("runs/*/*/metrics/commit.json")))
+    status, output = finish(start(config, tmp_path))
+    assert status == 0, output
+    for path, content in before.items():
+        assert path.read_bytes() == content, "what was committed is not trained again"
+    for name in ("gap.csv", "matrix.csv", "per_class.csv", "cells.csv"):
+        report = "tiny/report/" + name
+        assert (tmp_path / report).read_bytes() == (results / report).read_bytes()
+
+
+def test_a_wider_study_trains_only_what_is_new(done: tuple[Path, Path, str], tiny_world: WorldFolder, tmp_path: Path) -> None:
+    _, results, _ = done
+    shutil.copytree(results / "runs", tmp_path / "results" / "runs")
+    before = {path.name for path in (results / "runs").iterdir()}
+    values = study_values(tiny_world, name="wider")
+    values["grid"] |= {"pretrain_epochs": [0, 3], "freeze": ["none"]}
+    config = write_study(tmp_path, values)
+    status, output = finish(start(config, tmp_path / "results"))
+    assert status == 0, output
+    added = {path.name for path in (tmp_path / "results" / "runs").iterdir()} - before
+    assert added and not any("-64-synthetic-seed" in name or "-64-real-2-seed" in name for name in added)
+
+
+def test_failing_cells_are_rows_with_their_reason(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    values = study_values(tiny_world, recipe_by_backbone={"darknet21": {"learning_rate": 1e30}})
+    values["grid"] |= {"backbone": ["squeezesegv2", "darknet21"], "pretrain_epochs": [0, 2], "freeze": ["none"]}
+    values["channels_by_backbone"] = {"darknet21": 0.0625}
+    status, output = finish(start(write_study(tmp_path, values), tmp_path / "results"))
+    assert status == 2, output
+    cells = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "cells.csv").set_index(["backbone", "pretrain_epochs"])
+    assert cells.loc[("squeezesegv2", 2), "status"] == "done"
+    assert cells.loc[("darknet21", 0), "status"] == "failed"
+    assert cells.loc[("darknet21", 2), "status"] in ("failed", "blocked")
+    assert "loss became" in cells.loc[("darknet21", 2), "reason"]
+    failures = json.loads((tmp_path / "results" / "tiny" / "failures.json").read_text())
+    kinds = {failure["kind"] for failure in failures.values()}
+    assert kinds == {"failed", "blocked"}
+    assert all(Path(f["log"]).read_text().startswith("Traceback") for f in failures.values())
+    assert "Traceback" not in output
+
+
+def test_optuna_draws_cells_and_goes_on_where_it_was(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    values = study_values(tiny_world, search={"sampler": "tpe", "trials": 2})
+    config = write_study(tmp_path, values)
+    status, output = finish(start(config, tmp_path / "results"))
+    assert status == 0, output
+    drawn = json.loads((tmp_path / "results" / "tiny" / "search.json").read_text())
+    assert len(drawn) == 2
+    status, output = finish(start(config, tmp_path / "results", "--set", "search.trials=4"))
+    assert status == 0, output
+    more = json.loads((tmp_path / "results" / "tiny" / "search.json").read_text())
+    assert more[:2] == drawn and len({json.dumps(axes) for axes in more}) == 4
+    gap = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "gap.csv")
+    assert len(gap) == 4 and set(gap["status"]) == {"done"}
+
+
+def test_ctrl_c_ends_it_and_says_how_to_go_on(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    values = study_values(tiny_world)
+    values["recipe"]["updates_per_epoch"] = 200
+    process = start(write_study(tmp_path, values), tmp_path / "results")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("results/runs/*/*/metrics/commit.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    status, output = finish(process)
+    assert status == 130 and "the same command goes on" in output and "Traceback" not in output
+
+
+# -- bad input: one message, exit status 1, nothing written ---------------------------------------------------------
+
+
+def refused(values: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    config = write_study(tmp_path, values)
+    command = study_command(default=config)
+    argv, sys.argv = sys.argv, ["run_transfer_grid.py", "--results", str(tmp_path / "results"), *more]
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run(command)
+    finally:
+        sys.argv = argv
+    printed = capsys.readouterr()
+    assert caught.value.code == 1 and "Traceback" not in printed.err
+    assert not list((tmp_path / "results").glob("*/*")), "nothing half-written is left"
+    return printed.err
+
+
+@pytest.fixture
+def own_world(tiny_world: WorldFolder, tmp_path: Path) -> WorldFolder:
+    """A copy of the world to spoil."""
+    shutil.copytree(tiny_world.path, tmp_path / "world")
+    return WorldFolder(tmp_path / "world", tiny_world.spec)
+
+
+def test_a_folder_without_scans(tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    error = refused(study_values(tiny_world), tmp_path, capsys, "--real", str(tmp_path / "empty"))
+    assert "no sequences" in error and str(tmp_path / "empty") in error
+
+
+def test_a_points_file_that_is_cut_short(
+    own_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(own_world.synthetic.glob("*/velodyne/*.bin"))[0]
+    path.write_bytes(path.read_bytes()[:-3])
+    assert str(path) in refused(study_values(own_world), tmp_path, capsys)
+
+
+def test_a_label_file_that_is_missing_or_shorter(
+    own_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(own_world.real.glob("sequences/*/labels/*.label"))[-1]
+    path.write_bytes(path.read_bytes()[:-4])
+    assert str(path) in refused(study_values(own_world), tmp_path, capsys)
+    path.unlink()
+    assert str(path) in refused(study_values(own_world), tmp_path, capsys)
+
+
+def test_a_label_id_that_the_taxonomy_lacks(
+    own_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(own_world.synthetic.glob("*/labels/*.label"))[0]
+    labels = bytearray(path.read_bytes())
+    labels[0:4] = (777).to_bytes(4, "little")
+    path.write_bytes(bytes(labels))
+    error = refused(study_values(own_world), tmp_path, capsys)
+    assert "777" in error and str(path) in error
+
+
+def test_results_that_cannot_be_written(
+    tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").write_text("a file is in the way")
+    assert str(tmp_path / "results") in refused(study_values(tiny_world), tmp_path, capsys)
+
+
+def test_more_labelled_scans_than_there_are(
+    tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refused(study_values(tiny_world), tmp_path, capsys, "--set", "grid.labelled_scans=[99]")
+    assert "99" in error and "at most 4" in error
+
+
+def test_a_second_driver_is_told(
+    tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from filelock import FileLock
+
+    (tmp_path / "results").mkdir()
+    with FileLock(tmp_path / "results" / ".driver.lock"):
+        assert "another study is running" in refused(study_values(tiny_world), tmp_path, capsys)
+
+
+def test_an_unknown_option(tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--wdith" in refused(study_values(tiny_world), tmp_path, capsys, "--wdith", "3")
+
+
+def test_a_plan_starts_and_writes_nothing(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    config = write_study(tmp_path, study_values(tiny_world))
+    status, output = finish(start(config, tmp_path / "results", "--plan"))
+    assert status == 0 and "5 cells" in output and "left out" in output
+    assert not (tmp_path / "results").exists()
