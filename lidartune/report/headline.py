@@ -9,23 +9,32 @@ from lidartune.report.results import StudyResults
 from lidartune.transfer import gap
 
 _CLAIMS = (
-    ("domain_gap", "Zero-shot", "trained on synthetic scans only, the networks score {} networks trained on all "
-     "real scans for as many updates"),
-    ("gain_equal_finetuning", "At equal fine-tuning", "a pretrained start scores {} than training from scratch with "
-     "the same updates on the same real scans"),
-    ("gain_equal_total", "At equal total updates", "pretraining and fine-tuning together score {} than training from "
-     "scratch for as many updates"),
+    ("domain_gap", "Zero-shot", "{pretrained} on synthetic scans score {amount} networks trained on all real scans "
+     "for as many updates"),
+    ("gain_equal_finetuning", "At equal fine-tuning", "{pretrained} score {amount} than networks trained from scratch "
+     "with the same updates on the same real scans"),
+    ("gain_equal_total", "At equal total updates", "{pretrained} and then fine-tuned score {amount} than networks "
+     "trained from scratch for as many updates"),
 )  # fmt: skip
 
 
 def headline(results: StudyResults) -> list[str]:
-    """Three sentences that the gap table backs, whether or not they speak for pretraining."""
-    groups = [g for g in group_cells(results) if g.key[2] > 0]
-    return [_sentence(results, groups, *claim) for claim in _CLAIMS]
+    """Three sentences that the gap table backs, whether or not they speak for pretraining.
+
+    They speak of the longest pretraining: shorter ones are in the table, and an average over both would hide either.
+    """
+    epochs = max((g.key[2] for g in group_cells(results)), default=0)
+    groups = [g for g in group_cells(results) if g.key[2] == epochs and epochs > 0]
+    pretrained = f"networks pretrained for {count(epochs, 'epoch')}"
+    return [_sentence(results, groups, pretrained, *claim) for claim in _CLAIMS]
 
 
-def _sentence(results: StudyResults, groups: list[Group], measure: str, opening: str, claim: str) -> str:
+def _sentence(
+    results: StudyResults, groups: list[Group], pretrained: str, measure: str, opening: str, claim: str
+) -> str:
     minuend, subtrahend = gap.DIFFERENCES[measure]
+    if measure == "domain_gap":  # nothing is fine-tuned yet: settings that differ in the freeze policy are the same
+        groups = list({(*group.key[:3], group.key[4]): group for group in groups}.values())
     by_group = []
     for group in groups:
         scores = mean_scores(results, group)
@@ -48,8 +57,9 @@ def _sentence(results: StudyResults, groups: list[Group], measure: str, opening:
         mean = np.mean([i.mean for _, i in intervals])
         where = f", on average over {len(there)} settings"
         pooled = gap.Interval(mean=mean, low=np.nan, high=np.nan, seeds=min(int(i.seeds) for _, i in intervals))
-    text = f"{opening}{where}, {claim.format(_amount(pooled, measure))} {_certainty(pooled)}."
-    return text if len(there) == 1 else text + _spread(intervals)
+    said = claim.format(pretrained=pretrained, amount=_amount(pooled, measure))
+    spread = "" if len(there) == 1 else "; " + _spread(intervals)
+    return f"{opening}{where}, {said} ({_certainty(pooled)}{spread})."
 
 
 def _amount(interval: gap.Interval, measure: str) -> str:
@@ -62,23 +72,18 @@ def _amount(interval: gap.Interval, measure: str) -> str:
 def _certainty(interval: gap.Interval) -> str:
     seeds = count(int(interval.seeds), "seed")
     if np.isnan(interval.low):
-        return f"(no interval: {seeds})"
+        return f"no interval: {seeds}"
     bounds = f"95 % interval {100 * float(interval.low):+.1f} to {100 * float(interval.high):+.1f}"
     if gap.verdict(interval) == "not distinguishable":
-        return f"({bounds}: not distinguishable from no difference at {seeds})"
-    return f"({bounds}, {seeds})"
+        return f"{bounds}: not distinguishable from no difference at {seeds}"
+    return f"{bounds}, {seeds}"
 
 
 def _spread(intervals: list[tuple[Group, gap.Interval]]) -> str:
-    """Both ends and the count of each verdict, so that no best setting is picked."""
-    verdicts = [gap.verdict(i) for _, i in intervals]
-    ends = sorted(intervals, key=lambda pair: float(pair[1].mean))
-    low, high = (f"{100 * float(i.mean):+.1f} ({g.label})" for g, i in (ends[0], ends[-1]))
-    return (
-        f" Settings range from {low} to {high}; the interval lies above 0 in {verdicts.count('positive')}, below 0 in "
-        f"{verdicts.count('negative')}, and holds 0 or is n/a in "
-        f"{len(verdicts) - verdicts.count('positive') - verdicts.count('negative')} of {len(verdicts)}."
-    )
+    """How many settings say so by themselves: `above 0 in 4, below 0 in 1 of 8 settings`."""
+    verdicts = [gap.verdict(interval) for _, interval in intervals]
+    above, below = verdicts.count("positive"), verdicts.count("negative")
+    return f"interval above 0 in {above}, below 0 in {below} of {len(verdicts)} settings"
 
 
 def count(number: int, noun: str) -> str:

@@ -62,11 +62,11 @@ class RunSearch(Searcher):
         run = self._trials.pop(trial_id, None)
         if run is None:
             return
-        failure = (result or {}).get("failure")
-        if failure:
-            log = self._keep_log(run, failure["log"])
-            self._schedule.end(run, Failure(kind="failed", message=failure["message"], log=log))
-        elif error or not (result or {}).get("finished"):
+        result = result or {}
+        if "failure" in result:
+            log = self._keep_log(run, result["log"])
+            self._schedule.end(run, Failure(kind="failed", message=result["failure"], log=log))
+        elif error or "finished" not in result:
             message = "its worker process was lost, more often than it is tried again"
             self._schedule.end(run, Failure(kind="failed", message=message))
         else:

@@ -110,4 +110,4 @@ def _report(done: EpochDone) -> None:
 
 
 def _report_failure(message: str, log: str) -> None:
-    tune.report({"epoch": -1, "failure": {"message": message, "log": log}})
+    tune.report({"epoch": -1, "failure": message, "log": log})

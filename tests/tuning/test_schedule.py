@@ -115,7 +115,7 @@ def test_the_search_never_answers_none_while_nothing_runs(plan: Plan) -> None:
         if suggestion is None:
             assert running, "Tune would ask for ever"
             trial = running.pop()
-            search.on_trial_complete(trial, result={"epoch": -1, "failure": {"message": "no", "log": "trace"}})
+            search.on_trial_complete(trial, result={"epoch": -1, "failure": "no", "log": "trace"})
         else:
             running.append(str(number))
     else:
