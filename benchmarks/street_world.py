@@ -1,4 +1,4 @@
-"""What the street world costs and what it is made of; with --results, how much a network of the demo leans on remission.
+"""What the street world costs and is made of; with --results, how much a study's networks lean on remission.
 
     python benchmarks/street_world.py [--results results --study demo]
 """
@@ -10,6 +10,7 @@ import json
 import resource
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,12 @@ from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import Trajectory
 from lidartune.scans import CLASS_NAMES, class_counts, open_dataset
+from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.scoring.evaluate import score_briefly
 from lidartune.scoring.predict import predict_image
-from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.streetworld import WorldFolder, WorldSpec, write_world
 from lidartune.training.loader import PreparedScan, ScanReader
+from lidartune.training.state import TrainingState
 from lidartune.transfer.data import open_study_data
 from lidartune.tuning.trainable import run_data
 
@@ -71,18 +73,20 @@ def remission(results: Path, study: str) -> None:
         scores = []
         for zeroed in (False, True):
 
-            def classify(scan: PreparedScan, zeroed: bool = zeroed) -> np.ndarray:
-                kept = scan.canvas.image[REMISSION].copy()
-                scan.canvas.image[REMISSION] *= 0.0 if zeroed else 1.0
-                image = predict_image(spec, state, scan, device)
-                scan.canvas.image[REMISSION] = kept
-                return image
-
+            classify = partial(_classify, spec, state, zeroed)
             scans = readers["synthetic"].stream(data.domains["synthetic"].test, spec.canvas)
             scores.append(ConfusionMatrix.from_matrix(score_briefly(classify, scans)["points"]).miou())
         costs.append(1 - scores[1] / scores[0])
         print(f"{spec.name}, epoch {epoch}: {100 * scores[0]:.1f}, without remission {100 * scores[1]:.1f}")
-    print(f"remission set to 0 at test time costs {100 * np.mean(costs):.0f} % on average, {100 * max(costs):.0f} % at most")
+    print(f"remission set to 0 costs {100 * np.mean(costs):.0f} % on average, {100 * max(costs):.0f} % at most")
+
+
+def _classify(spec: RunSpec, state: TrainingState, zeroed: bool, scan: PreparedScan) -> np.ndarray:
+    kept = scan.canvas.image[REMISSION].copy()
+    scan.canvas.image[REMISSION] *= 0.0 if zeroed else 1.0
+    image = predict_image(spec, state, scan, torch.device("cpu"))
+    scan.canvas.image[REMISSION] = kept
+    return image
 
 
 def _yaml(path: Path) -> dict:

@@ -142,7 +142,9 @@ def test_killed_and_run_again_it_gives_the_same_table(
         assert (tmp_path / report).read_bytes() == (results / report).read_bytes()
 
 
-def test_a_wider_study_trains_only_what_is_new(done: tuple[Path, Path, str], tiny_world: WorldFolder, tmp_path: Path) -> None:
+def test_a_wider_study_trains_only_what_is_new(
+    done: tuple[Path, Path, str], tiny_world: WorldFolder, tmp_path: Path
+) -> None:
     _, results, _ = done
     shutil.copytree(results / "runs", tmp_path / "results" / "runs")
     before = {path.name for path in (results / "runs").iterdir()}
@@ -161,7 +163,8 @@ def test_failing_cells_are_rows_with_their_reason(tiny_world: WorldFolder, tmp_p
     values["channels_by_backbone"] = {"darknet21": 0.0625}
     status, output = finish(start(write_study(tmp_path, values), tmp_path / "results"))
     assert status == 2, output
-    cells = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "cells.csv").set_index(["backbone", "pretrain_epochs"])
+    cells = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "cells.csv")
+    cells = cells.set_index(["backbone", "pretrain_epochs"])
     assert cells.loc[("squeezesegv2", 2), "status"] == "done"
     assert cells.loc[("darknet21", 0), "status"] == "failed"
     assert cells.loc[("darknet21", 2), "status"] in ("failed", "blocked")
