@@ -46,7 +46,7 @@ def report(study: Path) -> None:
     """Write the report of the study in the folder STUDY (results/<study>) anew, and print its tables."""
     from lidartune.report import write_report
 
-    folder = write_report(study, console=Console())
+    folder = write_report(study, console=_console())
     click.echo(f"\nreport  {folder / 'index.html'}")
 
 
@@ -76,13 +76,17 @@ def study_command(default: Path) -> click.Command:
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)
         from lidartune.tuning import driver
 
-        console = Console(width=None if sys.stdout.isatty() else 120)
         if plan:
-            driver.show_plan(study, results=results, console=console)
+            driver.show_plan(study, results=results, console=_console())
             return 0
-        return driver.run_study(study, results=results, address=address, command=sys.argv, console=console)
+        return driver.run_study(study, results=results, address=address, command=sys.argv, console=_console())
 
     return command
+
+
+def _console() -> Console:
+    """The terminal, or 120 columns where the output goes to a file."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def run(command: click.Command) -> None:

@@ -60,6 +60,7 @@ def closed(interval: gap.Interval) -> str:
 _GAP_COLUMNS: tuple[tuple[str, str, Callable[[gap.Interval], str]], ...] = (
     ("S→S", "synthetic_to_synthetic", lambda i: percent(i.mean)),
     ("S→R", "synthetic_to_real", lambda i: percent(i.mean)),
+    ("domain\ngap", "domain_gap", with_half_width),
     ("fine-\ntuned", "finetuned", lambda i: percent(i.mean)),
     ("scra-\ntch", "scratch", lambda i: percent(i.mean)),
     ("scratch\nlonger", "scratch_longer", lambda i: percent(i.mean)),
@@ -101,8 +102,9 @@ def gap_text(results: StudyResults) -> TextTable:
         figures = [show(measures[name]) for _, name, show in _GAP_COLUMNS]
         rows.append([*key, seeds, *figures])
     notes = constant + [
-        "S→S, S→R: trained on synthetic, scored on synthetic / real (zero-shot). scratch longer, all scans: from "
-        "scratch for as many updates as pretraining and fine-tuning together, the latter on all labelled real scans."
+        "S→S, S→R: trained on synthetic, scored on synthetic / real (zero-shot); domain gap: how far S→R is below "
+        "training on all real scans for as many updates. scratch longer, all scans: from scratch for as many updates "
+        "as pretraining and fine-tuning together, the latter on all labelled real scans."
     ]
     return TextTable(
         title="Transfer gap",

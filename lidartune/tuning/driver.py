@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from lidartune.config import StudyConfig, as_dict
+from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.report import write_report
 from lidartune.report.tensorboard import StudyWriter
-from lidartune.runs.store import Store
-from lidartune.runs.trajectory import missing_epochs
-from lidartune.transfer.data import StudyData, check_scans, open_study_data, what_is_missing
-from lidartune.transfer.plan import Excluded, Plan, grid_cells
+from lidartune.transfer.data import check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
-from lidartune.tuning.manifest import manifest
-from lidartune.tuning.schedule import Schedule
 from lidartune.tuning.search import CellSource, WholeGrid
+from lidartune.tuning.study import describe, open_study, record
 from lidartune.tuning.trials import run_trials
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """A study opened for work: what is to be done, with what, and where it goes."""
-
-    config: StudyConfig
-    data: StudyData | None
-    plan: Plan
-    excluded: list[Excluded]
-    results: Path
-    store: Store
-    schedule: Schedule
-
-    @property
-    def folder(self) -> Path:
-        return self.results / self.config.name
-
-
-def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> Study:
-    """Plans the runs, a grid's cells at once, a search's as they are drawn; `data` None plans from the YAML alone."""
-    plan = Plan(config, data)
-    excluded: list[Excluded] = []
-    if config.search.sampler == "grid":
-        cells, excluded = grid_cells(config.grid)
-        for cell in cells:
-            plan.add(cell)
-    store = Store(results)
-    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]))
-    return Study(
-        config=config, data=data, plan=plan, excluded=excluded, results=results, store=store, schedule=schedule
-    )
 
 
 def run_study(
@@ -83,9 +43,9 @@ def run_study(
         data = open_study_data(config)
         check_scans(data)
         study = open_study(config, results, data)
-        _record(study, command)
+        record(study, command)
         if config.search.sampler == "tpe" or study.schedule.anything_open():
-            console.print(*_described(study), sep="\n", highlight=False)
+            console.print(*describe(study), sep="\n", highlight=False)
             with ray_cluster(config.resources, address):
                 source: CellSource = WholeGrid()
                 if config.search.sampler == "tpe":
@@ -95,7 +55,7 @@ def run_study(
                 run_trials(study, source, console)
         else:
             console.print("All runs of this study are in the store already.", highlight=False)
-        _record(study, command)
+        record(study, command)
         StudyWriter(study.folder, results / "runs")
         report = write_report(study.folder, console=console)
     console.print(f"\nreport       {report / 'index.html'}", highlight=False, soft_wrap=True)
@@ -107,58 +67,9 @@ def show_plan(config: StudyConfig, *, results: Path, console: Console) -> None:
     """Prints what the study would do: cells, exclusions, what is in the store, updates. Makes and starts nothing."""
     missing = what_is_missing(config)
     study = open_study(config, results.absolute(), data=open_study_data(config) if missing is None else None)
-    console.print(*_described(study), sep="\n", highlight=False)
+    console.print(*describe(study), sep="\n", highlight=False)
     if missing:
         console.print(f"  planned from the YAML alone, as if nothing were done: {missing}", highlight=False)
-
-
-def _described(study: Study) -> list[str]:
-    plan, config = study.plan, study.config
-    if config.search.sampler == "tpe":
-        return [f"study {config.name}: {config.search.trials} cells drawn, each on {len(config.grid.seed)} seeds"]
-    epochs = sum(max(work.epochs) for work in plan.works.values())
-    left = study.schedule.epochs_left()
-    pretraining, alone = plan.pretraining_epochs()
-    reasons: dict[str, int] = {}
-    for entry in study.excluded:
-        reasons[entry.reason] = reasons.get(entry.reason, 0) + 1
-    return [
-        f"study {config.name}: {len(plan.roles)} cells from {len(plan.works)} runs, "
-        f"{epochs} epochs of {plan.updates_per_epoch} updates = {epochs * plan.updates_per_epoch:,} updates; "
-        f"{epochs - left} epochs are in the store, {left} are left",
-        f"  pretraining: {pretraining} epochs, shared; {alone} if each cell pretrained by itself",
-        *(f"  {count} combinations left out: {reason}" for reason, count in reasons.items()),
-        *(f"  {note}" for note in (*config.notes, *(study.data.notes if study.data else ()))),
-    ]
-
-
-def _record(study: Study, command: list[str]) -> None:
-    """Writes what the study is and how far it got: study.yaml, plan.json, failures.json, manifest.json."""
-    folder = study.folder
-    _write(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.config)), sort_keys=False))
-    _write_json(folder / "plan.json", study.plan.as_dict(study.excluded))
-    _write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
-    assert study.data is not None
-    _write_json(folder / "manifest.json", manifest(study.config, study.data, command))
-
-
-def _plain(values: Any) -> Any:
-    """Tuples as lists, so that YAML stays plain."""
-    if isinstance(values, dict):
-        return {key: _plain(value) for key, value in values.items()}
-    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
-
-
-def _write_json(path: Path, values: Any) -> None:
-    _write(path, json.dumps(values, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Replaces the file as a whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
 
 
 @contextmanager

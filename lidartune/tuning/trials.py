@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -20,10 +19,8 @@ from lidartune.runs.spec import RunSpec
 from lidartune.tuning.cluster import slots
 from lidartune.tuning.progress import StudyProgress
 from lidartune.tuning.search import CellSource, RunSearch
+from lidartune.tuning.study import Study
 from lidartune.tuning.trainable import run_trial
-
-if TYPE_CHECKING:
-    from lidartune.tuning.driver import Study
 
 LOST_WORKER_RETRIES = 3
 

@@ -1,0 +1,117 @@
+"""A study opened for work: its plan, what of it is in the store, and its record on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lidartune.config import StudyConfig, as_dict
+from lidartune.runs.store import Store
+from lidartune.runs.trajectory import missing_epochs
+from lidartune.transfer.data import StudyData
+from lidartune.transfer.plan import Excluded, Plan, grid_cells
+from lidartune.tuning.manifest import manifest
+from lidartune.tuning.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study opened for work: what is to be done, with what, and where it goes."""
+
+    config: StudyConfig
+    data: StudyData | None
+    plan: Plan
+    excluded: list[Excluded]
+    results: Path
+    store: Store
+    schedule: Schedule
+
+    @property
+    def folder(self) -> Path:
+        return self.results / self.config.name
+
+
+def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> Study:
+    """Plans the runs, a grid's cells at once, a search's as they are drawn; `data` None plans from the YAML alone."""
+    plan = Plan(config, data)
+    excluded: list[Excluded] = []
+    if config.search.sampler == "grid":
+        cells, excluded = grid_cells(config.grid)
+        for cell in cells:
+            plan.add(cell)
+    store = Store(results)
+    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]))
+    return Study(
+        config=config, data=data, plan=plan, excluded=excluded, results=results, store=store, schedule=schedule
+    )
+
+
+def describe(study: Study) -> list[str]:
+    """What the study is and what is left of it, in a few lines."""
+    plan, config = study.plan, study.config
+    if config.search.sampler == "tpe":
+        return [f"study {config.name}: {config.search.trials} cells drawn, each on {len(config.grid.seed)} seeds"]
+    epochs = sum(max(work.epochs) for work in plan.works.values())
+    left = study.schedule.epochs_left()
+    pretraining, alone = plan.pretraining_epochs()
+    reasons: dict[str, int] = {}
+    for entry in study.excluded:
+        reasons[entry.reason] = reasons.get(entry.reason, 0) + 1
+    return [
+        f"study {config.name}: {len(plan.roles)} cells from {len(plan.works)} runs, "
+        f"{epochs} epochs of {plan.updates_per_epoch} updates = {epochs * plan.updates_per_epoch:,} updates; "
+        f"{epochs - left} epochs are in the store, {left} are left",
+        f"  pretraining: {pretraining} epochs, shared; {alone} if each cell pretrained by itself",
+        *(f"  {count} combinations left out: {reason}" for reason, count in reasons.items()),
+        *(f"  {note}" for note in (*config.notes, *(study.data.notes if study.data else ()))),
+    ]
+
+
+def record(study: Study, command: list[str]) -> None:
+    """Writes what the study is and how far it got: study.yaml, plan.json, failures.json, manifest.json."""
+    folder = study.folder
+    _write(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.config)), sort_keys=False))
+    _write_json(folder / "plan.json", study.plan.as_dict(study.excluded))
+    _write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
+    assert study.data is not None
+    values = manifest(study.config, study.data, command)
+    values["notes"] += _mixed_environments(study)
+    _write_json(folder / "manifest.json", values)
+
+
+def _mixed_environments(study: Study) -> list[str]:
+    """A note where runs of the study took place on unlike machines: their last bits may then differ."""
+    found: dict[str, int] = {}
+    for run in study.plan.works:
+        epochs = study.store.epochs(run, "timing")
+        if epochs:
+            facts = study.store.read_json(run, epochs[-1], "timing", "timing.json")
+            text = "{device}, {cpu_capability}, torch {torch}, {threads} threads".format(**facts)
+            found[text] = found.get(text, 0) + 1
+    if len(found) < 2:
+        return []
+    kinds = "; ".join(f"{count} runs on {text}" for text, count in sorted(found.items()))
+    return [f"Runs of this study took place in different environments, so that last bits may differ: {kinds}"]
+
+
+def _plain(values: Any) -> Any:
+    """Tuples as lists, so that YAML stays plain."""
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def _write_json(path: Path, values: Any) -> None:
+    _write(path, json.dumps(values, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replaces the file as a whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".tmp")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
