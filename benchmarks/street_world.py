@@ -67,7 +67,7 @@ def remission(results: Path, study: str) -> None:
     costs = []
     for run, epoch in sorted({(role["run"], role["epoch"]) for role in roles}):
         spec = RunSpec.from_dict(json.loads((results / "runs" / run / "spec.json").read_text()))
-        trajectory = Trajectory(spec=spec, data=run_data(spec, config, data, readers), store=store, device=device)
+        trajectory = Trajectory(spec=spec, data=run_data(spec, data, readers), store=store, device=device)
         state = trajectory.load(epoch)
         state.model.eval()
         scores = []

@@ -58,7 +58,7 @@ def study_command(default: Path) -> click.Command:
     @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a value: grid.width=[512].")
     @click.option("--synthetic", metavar="DIR", help="Folder of the synthetic dataset.  [default: the street world]")
     @click.option("--real", metavar="DIR", help="Folder of the real dataset.  [default: the street world]")
-    @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+    @click.option("--results", default="results", show_default=True, help="Folder of the runs and reports.")
     @click.option("--plan", is_flag=True, help="Print what would be done and what it costs; start nothing.")
     @click.option("--address", help="Run on this Ray cluster: `auto` on one of its nodes.")
     def command(
@@ -66,20 +66,29 @@ def study_command(default: Path) -> click.Command:
         settings: tuple[str, ...],
         synthetic: str | None,
         real: str | None,
-        results: Path,
+        results: str,
         plan: bool,
         address: str | None,
     ) -> int:
         """Run a transfer study, or go on with one: what is in the results folder is not done again."""
         from lidartune.config import load_config
 
+        if "://" in str(results):
+            raise UserError(
+                "results go to a folder of this machine or a shared file system, for now",
+                where="--results",
+                found=results,
+                do="give a folder",
+            )
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)
         from lidartune.tuning import driver
 
         if plan:
-            driver.show_plan(study, results=results, console=_console())
+            driver.show_plan(study, results=Path(results), console=_console())
             return 0
-        return driver.run_study(study, results=results, address=address, command=sys.argv, console=_console())
+        return driver.run_study(
+            study, results=Path(results), address=address, command=sys.argv, console=_console()
+        )
 
     return command
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +154,7 @@ def load_config(
     for domain, folder in (("synthetic", synthetic), ("real", real)):
         if folder is not None:
             entry = _child(_child(values, "domains", path), domain, path)
-            entry["root"] = folder
+            entry["root"] = str(Path(folder).expanduser().absolute())
             entry.setdefault("taxonomy", {"synthetic": "synlidar", "real": "semantic-kitti"}[domain])
     for setting in settings:
         _replace(values, setting, path)
@@ -244,11 +243,15 @@ def _check(config: StudyConfig, path: Path) -> None:
         )
     if config.name == "runs":
         raise UserError("the name 'runs' is taken by the store", where=f"{path}: name", do="choose another name")
-    for backbone in (*config.grid.backbone, *config.recipe_by_backbone, *config.channels_by_backbone):
-        if backbone not in STRIDES:
-            raise UserError(
-                "unknown backbone", where=f"{path}: grid.backbone", found=repr(backbone), do=nearest(backbone, STRIDES)
-            )
+    named = {"grid.backbone": config.grid.backbone}
+    named |= {key: tuple(getattr(config, key)) for key in ("recipe_by_backbone", "channels_by_backbone")}
+    for key, backbones in named.items():
+        for backbone in backbones:
+            if backbone not in STRIDES:
+                raise UserError(
+                    "unknown backbone", where=f"{path}: {key}", found=repr(backbone), do=nearest(backbone, STRIDES)
+                )
+    for backbone in config.grid.backbone:
         for width in config.grid.width:
             if width % STRIDES[backbone]:
                 raise UserError(
@@ -264,6 +267,16 @@ def _check(config: StudyConfig, path: Path) -> None:
             raise UserError(
                 "an axis of the grid is empty or names a value twice", where=f"{path}: grid.{axis.name}", found=values
             )
+    if config.grid.pretrain_epochs == (0,) and "none" not in config.grid.freeze:
+        raise UserError(
+            "the grid has no cells",
+            where=f"{path}: grid",
+            found=f"pretrain_epochs [0] with freeze {list(config.grid.freeze)}",
+            do="a network without pretraining is frozen at random weights: add none to freeze, or a pretraining",
+        )
+    gpus = config.resources.gpus_per_trial
+    if gpus > 1 and gpus != int(gpus):
+        raise UserError("a trial takes a part of one GPU, or whole ones", where=f"{path}: resources", found=gpus)
     if config.search.sampler == "tpe" and config.search.trials is None:
         raise UserError("search.trials is missing", where=f"{path}: search", wanted="how many cells `tpe` draws")
     if config.canvas.fov_up_deg <= config.canvas.fov_down_deg:
@@ -278,11 +291,15 @@ def _check(config: StudyConfig, path: Path) -> None:
     _check_recipes(config, path)
 
 
-def check_splits(splits: Splits | None, where: str) -> None:
-    """Refuses a sequence that is in two splits: its scans would be trained on and scored."""
+def check_splits(splits: Splits | None, where: str, *, choosing: bool = True) -> None:
+    """Refuses a sequence that is in two splits: its scans would be trained on and scored.
+
+    Args:
+        choosing: whether validation must differ from test, as it must where anything is chosen by it.
+    """
     if splits is None:
         return
-    pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
+    pairs = [("train", "validation"), ("train", "test")] + ([("validation", "test")] if choosing else [])
     for one, other in pairs:
         shared = sorted(set(getattr(splits, one)) & set(getattr(splits, other)))
         if shared:
@@ -312,8 +329,3 @@ def _check_recipes(config: StudyConfig, path: Path) -> None:
             Recipe(**values)
         except ValidationError as error:
             raise _explained(error.errors()[0], path, Recipe, f"{section}.") from None
-
-
-def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))

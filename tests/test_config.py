@@ -46,6 +46,9 @@ def study(tmp_path: Path, text: str) -> Path:
             "name: s\ndomains: {real: {taxonomy: t, splits: {train: [0, 8], validation: [1], test: [08]}}}",
             "train and test splits overlap",
         ),
+        ("name: s\ngrid: {pretrain_epochs: [0], freeze: [encoder]}", "no cells"),
+        ("name: s\nresources: {gpus_per_trial: 1.5}", "whole ones"),
+        ("name: s\nchannels_by_backbone: {darknet: 0.5}", "channels_by_backbone"),
         ("- 1", "not a mapping"),
         ("name: [", "not valid YAML"),
     ],
@@ -55,6 +58,11 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(UserError, match=message) as caught:
         load_config(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_backbone_that_is_not_in_the_grid_has_no_say_in_its_widths(tmp_path: Path) -> None:
+    text = "name: s\ngrid: {backbone: [squeezesegv2], width: [272]}\nchannels_by_backbone: {darknet21: 0.5}"
+    assert load_config(study(tmp_path, text)).grid.width == (272,)
 
 
 def test_set_replaces_single_values(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import lidartune.scans
 from lidartune.cli import run, study_command
 from lidartune.streetworld import WorldFolder
 
@@ -189,6 +190,13 @@ def test_optuna_draws_cells_and_goes_on_where_it_was(tiny_world: WorldFolder, tm
     assert more[:2] == drawn and len({json.dumps(axes) for axes in more}) == 4
     gap = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "gap.csv")
     assert len(gap) == 4 and set(gap["status"]) == {"done"}
+    assert sum(" epochs, " in line for line in output.splitlines()) <= 20
+    # Another axis: the earlier points are not in the grid any more.
+    values["grid"] |= {"width": [128], "freeze": ["encoder"], "pretrain_epochs": [0, 1]}
+    status, output = finish(start(write_study(tmp_path, values), tmp_path / "results"))
+    assert status == 0 and "Traceback" not in output, output
+    gap = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "gap.csv")
+    assert gap[["width", "pretrain_epochs", "freeze"]].to_numpy().tolist() == [[128, 1, "encoder"]]
 
 
 def test_ctrl_c_ends_it_and_says_how_to_go_on(tiny_world: WorldFolder, tmp_path: Path) -> None:
@@ -285,6 +293,29 @@ def test_a_second_driver_is_told(
     (tmp_path / "results").mkdir()
     with FileLock(tmp_path / "results" / ".driver.lock"):
         assert "another study is running" in refused(study_values(tiny_world), tmp_path, capsys)
+
+
+def test_results_on_s3_are_refused_for_now(
+    tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "s3://" in refused(study_values(tiny_world), tmp_path, capsys, "--results", "s3://bucket/x")
+
+
+def test_splits_derived_from_a_taxonomy_never_train_on_what_is_scored(
+    own_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built_in = Path(lidartune.scans.__file__).parent / "taxonomies" / "semantic-kitti.yaml"
+    taxonomy = yaml.safe_load(built_in.read_text()) | {"split": {"train": [1, 2], "valid": [1], "test": []}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(taxonomy))
+    values = study_values(own_world)
+    values["domains"]["real"] = {"root": str(own_world.real), "taxonomy": str(tmp_path / "own.yaml")}
+    assert "train and test splits overlap" in refused(values, tmp_path, capsys)
+    # A label file that is missing is an error there too, not a sequence less.
+    taxonomy["split"] = {"train": [0, 1], "valid": [2], "test": []}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(taxonomy))
+    path = sorted(own_world.real.glob("sequences/01/labels/*.label"))[0]
+    path.unlink()
+    assert str(path) in refused(values, tmp_path, capsys)
 
 
 def test_an_unknown_option(tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

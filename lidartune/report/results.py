@@ -85,7 +85,6 @@ class StudyResults:
     excluded: tuple[dict[str, Any], ...]
     failures: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
-    smoke: bool
     class_sets: dict[str, NDArray[np.bool_]]
     curves: dict[str, Any] = field(default_factory=dict, compare=False)  # cache of curves.learning_curve
 
@@ -151,7 +150,6 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
         excluded=tuple(plan.get("excluded", [])),
         failures=failures,
         notes=tuple(notes),
-        smoke=bool(manifest.get("smoke", False)),
         class_sets=sets,
     )
 

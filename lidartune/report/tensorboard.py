@@ -55,6 +55,11 @@ class StudyWriter:
             events.write(range(epoch + 1))
 
 
+def rewrite_events(study_folder: Path, runs_root: Path) -> None:
+    """Writes all runs of a study's plan anew from what is committed."""
+    StudyWriter(study_folder, runs_root)
+
+
 def write_run_events(
     run_folder: Path, tensorboard_folder: Path, name: str, classes: list[str] | None = None
 ) -> list[int]:
@@ -131,11 +136,11 @@ class _RunEvents:
             if level not in matrices:
                 continue
             confusion = as_matrix(matrices[level], len(matrices[level]))
-            figures = [(f"{split} {domain}/miou {level}", float(gap.mean_iou(confusion)))]
+            figures = [(f"miou {split}/{domain} {level}", float(gap.mean_iou(confusion)))]
             if level == "points" and split == "validation":
                 per_class = gap.iou(confusion)
                 names = self._classes or [f"class {i}" for i in range(len(per_class))]
-                figures += [(f"iou {domain}/{names[i]}", float(per_class[i])) for i in range(1, len(per_class))]
+                figures += [(f"per class {domain}/{names[i]}", float(per_class[i])) for i in range(1, len(per_class))]
             # A class without a labelled point has no value at all, never 0.
             values += [Summary.Value(tag=t, simple_value=v) for t, v in figures if not np.isnan(v)]
         return values
@@ -146,7 +151,7 @@ class _RunEvents:
         if png is None or size is None:
             return []
         image = Summary.Image(height=size[1], width=size[0], colorspace=3, encoded_image_string=png)
-        return [Summary.Value(tag=f"test {domain}/range, prediction, truth", image=image)]
+        return [Summary.Value(tag=f"test/{domain}: range, prediction, truth", image=image)]
 
 
 def png_size(data: bytes | None) -> tuple[int, int] | None:

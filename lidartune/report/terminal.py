@@ -84,8 +84,6 @@ def caption(results: StudyResults) -> list[str]:
         f"{count(results.updates_per_epoch, 'update')}, fine-tuning {count(results.finetune_epochs, 'epoch')}. "
         "n/a = not there or not defined.",
     ]
-    if results.smoke:
-        lines.append("Smoke test: far too short to say anything about transfer.")
     return lines + list(results.notes)
 
 

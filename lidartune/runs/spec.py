@@ -12,7 +12,7 @@ from lidartune.canvas import Sensor
 from lidartune.training.recipe import FreezePolicy, Recipe
 
 SEMANTICS = 1
-"""Raised whenever the same spec would give another result; tests/training/test_golden.py goes red when it should be."""
+"""Raised whenever the same spec would give another result; tests/runs/test_golden.py goes red when it should be."""
 
 Domain = Literal["synthetic", "real"]
 DOMAINS: tuple[Domain, Domain] = ("synthetic", "real")
@@ -31,7 +31,8 @@ class RunSpec:
     """One training trajectory on one domain. How long it goes on is not part of it: see (run, epoch).
 
     `train`, `validation` and `test` are fingerprints: of the run's own training scans, and of the scans of both
-    domains that score it. `taxonomies` are the digests of the label maps. No path, host or time is in here.
+    domains that score it. `block` test scans are scored together. `taxonomies` are the digests of the label maps.
+    No path, host or time is in here.
     """
 
     domain: Domain
@@ -46,6 +47,7 @@ class RunSpec:
     train: str
     validation: dict[str, str]
     test: dict[str, str]
+    block: int
     taxonomies: dict[str, str]
     semantics: int = SEMANTICS
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,7 +98,8 @@ class Store:
             return
         place = f"{self._root}/{_place(run, epoch, kind)}"
         for path in ("commit.json", *(entry["path"] for entry in commit["files"].values())):
-            self._fs.delete_file(f"{place}/{path}")
+            with suppress(FileNotFoundError):  # another attempt was faster
+                self._fs.delete_file(f"{place}/{path}")
 
     def _commit(self, run: str, epoch: int, kind: Kind) -> dict[str, Any] | None:
         content = self._read(f"{_place(run, epoch, kind)}/commit.json")

@@ -29,13 +29,12 @@ STATE_FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """The scans that a run works with, by domain where both are scored; test scans are scored in blocks of `block`."""
+    """The scans that a run works with, by domain where both are scored."""
 
     train: Sequence[ScanFile]
     validation: Mapping[Domain, Sequence[ScanFile]]
     test: Mapping[Domain, Sequence[ScanFile]]
     readers: Mapping[Domain, ScanReader]
-    block: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +77,12 @@ class Trajectory:
         run = self.spec.folder
         self.store.write_spec(run, self.spec.as_dict())
         state: TrainingState | None = None
+        for epoch in set(wanted) - set(missing_epochs(self.store, run, wanted)):
+            announce(EpochDone(epoch=epoch, kept=True, scans_per_second=0.0, validation={}))
         while missing := missing_epochs(self.store, run, wanted):
             target = missing[0]
+            if state is not None and state.epoch > target:
+                state = None
             kept = [epoch for epoch in self.store.epochs(run, "state") if epoch <= target]
             if kept and (state is None or state.epoch < kept[-1]):
                 state = self.load(kept[-1])
@@ -87,8 +90,9 @@ class Trajectory:
                 began = time.perf_counter()
                 state = self._begin()
                 announce(self._commit(state, None, began, wanted))
-            if state.epoch == target:
+            if state.epoch == target and not self.store.has(run, target, "test"):
                 self._commit_test(state)
+                announce(EpochDone(epoch=target, kept=True, scans_per_second=0.0, validation={}))
             while state.epoch < target:
                 began = time.perf_counter()
                 reader = self.data.readers[self.spec.domain]
@@ -162,7 +166,7 @@ class Trajectory:
         for domain in DOMAINS:
             scans = self.data.test[domain]
             pairs = zip(scans, self._stream(domain, scans), strict=True)
-            scores[domain] = score_fully(classify, pairs, block=self.data.block)
+            scores[domain] = score_fully(classify, pairs, block=self.spec.block)
             fixed = self.data.readers[domain].read(scans[len(scans) // 2], self.spec.canvas)
             pictures[f"picture-{domain}.png"] = draw_scan(fixed, classify(fixed))
         self.store.commit(run, epoch, "test", {"scores.json": _json(scores), **pictures})

@@ -1,6 +1,6 @@
 """Files -> points and classes: scan files, datasets, taxonomies and what training must know of them."""
 
-from lidartune.scans.dataset import Dataset, ScanFile, fingerprint, open_dataset
+from lidartune.scans.dataset import Dataset, ScanFile, fingerprint, open_dataset, spread
 from lidartune.scans.files import check_scan, read_labels, read_points, read_scan, write_labels, write_points
 from lidartune.scans.statistics import canvas_statistics, class_counts, class_weights
 from lidartune.scans.taxonomy import (
@@ -30,6 +30,7 @@ __all__ = [
     "read_labels",
     "read_points",
     "read_scan",
+    "spread",
     "write_labels",
     "write_points",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from lidartune.errors import UserError
 from lidartune.scans.files import read_points, read_scan
 from lidartune.scans.taxonomy import Taxonomy, load_taxonomy
 
+SCANS_WITH_CONTENTS = 16
 LAYOUT = "DIR/00/velodyne/000000.bin with DIR/00/labels/000000.label, or the same under DIR/sequences"
 
 
@@ -116,19 +117,45 @@ def open_dataset(root: str | Path, taxonomy: str | Path | Taxonomy) -> Dataset:
 
 
 def fingerprint(scans: Iterable[ScanFile]) -> str:
-    """Hash over each scan's sequence, name and file sizes: changes with a split and with most changes to files."""
+    """Hash over each scan's sequence, name and file sizes, and over the contents of a few scans spread over all.
+
+    It changes with the split and with whatever touches many files, such as another release of the labels. A change to
+    single files that keeps their sizes can go unseen: reading all of a large dataset would take hours.
+    """
+    scans = tuple(scans)
     digest = hashlib.sha256()
     for scan in scans:
         labels = -1 if scan.labels is None else _size(scan.labels)
         digest.update(f"{scan.sequence}/{scan.name} {_size(scan.points)} {labels}\n".encode())
+    for scan in spread(scans, SCANS_WITH_CONTENTS):
+        for path in (scan.points, scan.labels):
+            digest.update(_contents(path) if path is not None else b"")
     return digest.hexdigest()
+
+
+def spread(scans: Sequence[ScanFile], count: int | None) -> tuple[ScanFile, ...]:
+    """At most `count` of the scans, evenly spaced over all of them; all where `count` is None."""
+    if count is None or len(scans) <= count:
+        return tuple(scans)
+    return tuple(scans[i * len(scans) // count] for i in range(count))
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        raise UserError("a scan file cannot be read", where=path, found=error.strerror, do="check the folder") from None
+        raise _unreadable(path, error) from None
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError("a scan file cannot be read", where=path, found=error.strerror, do="check the folder")
 
 
 def _sequences_in(folder: Path) -> dict[int, Path]:

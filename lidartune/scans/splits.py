@@ -1,4 +1,4 @@
-"""Which scans a run sees: splits by sequence, labelled subsets, fixed subsets for watching."""
+"""Labelled subsets: which of the training scans have labels to learn from."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from lidartune.scans.dataset import ScanFile
-
-
-def spread(scans: Sequence[ScanFile], count: int | None) -> tuple[ScanFile, ...]:
-    """At most `count` of the scans, evenly spaced over all of them; all where `count` is None."""
-    if count is None or len(scans) <= count:
-        return tuple(scans)
-    return tuple(scans[i * len(scans) // count] for i in range(count))
 
 
 def labelled_subset(scans: Sequence[ScanFile], count: int, seed: int) -> tuple[ScanFile, ...]:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from lidartune.runs.spec import RunSpec
-from lidartune.scans import ScanFile, canvas_statistics, class_counts, class_weights
-from lidartune.scans.splits import spread
+from lidartune.scans import ScanFile, canvas_statistics, class_counts, class_weights, spread
 from lidartune.training.freeze import training_mode
 from lidartune.training.loader import PreparedScan, ScanReader
 from lidartune.training.seeding import derived_seed, scan_order
@@ -42,6 +41,7 @@ def fresh_state(spec: RunSpec, scans: Sequence[ScanFile], reader: ScanReader, de
     """Epoch 0 of a run from nothing: random weights of its seed, normalisation measured on its training scans."""
     chosen = spread(scans, spec.recipe.statistics_scans)
     means, stds = canvas_statistics(scan.canvas for scan in reader.stream(chosen, spec.canvas))
+    stds = np.where(stds > 0, stds, 1.0)  # a channel that never varies, as remission where a sensor reports none
     normalization = Normalization(means=tuple(map(float, means)), stds=tuple(map(float, stds)))
     torch.manual_seed(derived_seed(spec.seed, "weights"))
     model = new_model(spec, device)
@@ -83,7 +83,7 @@ def train_epoch(
     """Trains one epoch in place and returns its mean loss and last learning rate.
 
     Raises:
-        TrainingDiverged: when the loss is not finite; the state is then of no use any more.
+        TrainingDiverged: when the loss or a weight is not finite; the state is then of no use any more.
     """
     recipe = spec.recipe
     epoch = state.epoch + 1
@@ -105,13 +105,19 @@ def train_epoch(
         if not np.isfinite(value):
             first = order[update * recipe.batch_size : (update + 1) * recipe.batch_size]
             names = ", ".join(f"{scans[i].sequence}/{scans[i].name}" for i in first)
-            raise TrainingDiverged(
-                f"the loss became {value} in epoch {epoch}, update {update + 1} (scans {names}); "
-                f"a lower recipe.learning_rate than {recipe.learning_rate} or a longer recipe.warmup_updates may help"
-            )
+            raise _diverged(spec, f"the loss became {value} in epoch {epoch}, update {update + 1} (scans {names})")
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.optimizer.step()
         losses.append(value)
+    if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
+        raise _diverged(spec, f"weights became infinite in epoch {epoch}")
     state.epoch = epoch
     return {"loss": float(np.mean(losses)), "learning_rate": rate}
+
+
+def _diverged(spec: RunSpec, what: str) -> TrainingDiverged:
+    rate = spec.recipe.learning_rate
+    return TrainingDiverged(
+        f"{what}; a lower recipe.learning_rate than {rate} or a longer recipe.warmup_updates may help"
+    )

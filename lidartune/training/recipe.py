@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 FreezePolicy = Literal["none", "encoder", "encoder_weights", "head_only"]
-FREEZE_POLICIES: tuple[str, ...] = get_args(FreezePolicy)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Recipe:
     """One training recipe. The defaults follow the published range-image baselines (SGD, warm-up, decay per epoch).
 
-    An epoch is `updates_per_epoch` updates of `batch_size` scans, whatever the size of the training split; scans are
-    drawn without replacement until the split is used up, then shuffled anew.
+    An epoch is `updates_per_epoch` updates of `batch_size` scans, whatever the size of the training split; no scan is
+    seen again before all have been, also across epochs.
     """
 
     updates_per_epoch: int = Field(default=1, ge=1)

@@ -14,7 +14,14 @@ def derived_seed(*parts: object) -> int:
 
 
 def scan_order(count: int, draws: int, seed: int, epoch: int) -> np.ndarray:
-    """Indices `(draws,)` of the scans that an epoch sees: whole shuffled passes, cut to length."""
-    rng = np.random.default_rng(derived_seed(seed, "order", epoch))
-    passes = -(-draws // count)
-    return np.concatenate([rng.permutation(count) for _ in range(passes)])[:draws]
+    """Indices `(draws,)` of the scans that an epoch (1 is the first) sees.
+
+    Epochs cut one endless row of shuffled passes into pieces, so that no scan is seen again before all have been.
+    """
+    begin, end = (epoch - 1) * draws, epoch * draws
+    first, last = begin // count, (end - 1) // count
+    passes = [
+        np.random.default_rng(derived_seed(seed, "order", number)).permutation(count)
+        for number in range(first, last + 1)
+    ]
+    return np.concatenate(passes)[begin - first * count : end - first * count]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from lidartune.config import Splits, StudyConfig, check_splits
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS, Domain
-from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset
-from lidartune.scans.splits import labelled_subset, spread
+from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset, read_labels, spread
+from lidartune.scans.splits import labelled_subset
 
 if TYPE_CHECKING:
     from lidartune.streetworld import WorldSpec
 
-SCANS_READ_FIRST = 8
+LABELS_READ_FIRST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,14 @@ class StudyData:
     validation: Mapping[str, str]
     test: Mapping[str, str]
     taxonomies: Mapping[str, str]
+    _train: dict[tuple[Domain, int | str, int], str] = dataclasses.field(default_factory=dict)
+
+    def train_fingerprint(self, domain: Domain, count: int | Literal["all"], seed: int) -> str:
+        """Fingerprint of a run's training scans; taken once."""
+        key = (domain, count, 0 if count == "all" else seed)
+        if key not in self._train:
+            self._train[key] = fingerprint(self.domains[domain].training_scans(count, seed))
+        return self._train[key]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,7 +103,7 @@ def _open_domain(domain: Domain, config: StudyConfig) -> DomainData:
 
 
 def check_scans(data: StudyData) -> None:
-    """Looks at every scan's file sizes and reads a few scans of each split, before anything is trained.
+    """Looks at every scan's file sizes and reads labels of each split (all of small ones), before anything is trained.
 
     Raises:
         UserError: a file that is missing or cut short, labels that do not fit the points or the taxonomy.
@@ -105,8 +113,9 @@ def check_scans(data: StudyData) -> None:
             for scan in scans:
                 assert scan.labels is not None
                 check_scan(scan.points, scan.labels)
-            for scan in spread(scans, SCANS_READ_FIRST):
-                domain.dataset.read(scan)
+            for scan in spread(scans, LABELS_READ_FIRST):
+                assert scan.labels is not None
+                domain.dataset.taxonomy.to_common(read_labels(scan.labels), where=scan.labels)
 
 
 def what_is_missing(config: StudyConfig) -> str | None:
@@ -154,7 +163,7 @@ def _derived_splits(domain: Domain, dataset: Dataset) -> tuple[Splits, tuple[str
     The published validation sequences are what is reported; the last training sequence is held out for choosing.
     """
     where = f"domains.{domain}.splits"
-    labelled = [n for n in dataset.sequences if all(scan.labels for scan in dataset.scans([n]))]
+    labelled = [n for n in dataset.sequences if any(scan.labels for scan in dataset.scans([n]))]
     published = dataset.taxonomy.split
     train = [n for n in published.get("train", ()) if n in labelled]
     test = [n for n in published.get("valid", ()) if n in labelled]
@@ -175,8 +184,7 @@ def _derived_splits(domain: Domain, dataset: Dataset) -> tuple[Splits, tuple[str
     splits = Splits(
         train=tuple(map(str, train)), validation=tuple(map(str, held_out)), test=tuple(map(str, test))
     )
-    if len(train) > 1:
-        check_splits(splits, where)
-    few = len(dataset.scans(splits.test))
-    notes = [note] + ([f"{domain}: only {few} test scans: figures on it say little"] if few < 8 else [])
-    return splits, tuple(notes)
+    check_splits(splits, where, choosing=held_out is not test)
+    scored = len(dataset.scans(splits.test))
+    few = (f"{domain}: few test scans ({scored}): figures on them say little",) if scored < 8 else ()
+    return splits, (note, *few)

@@ -11,8 +11,8 @@ from lidartune.canvas import Sensor
 from lidartune.config import Grid, StudyConfig
 from lidartune.errors import UserError
 from lidartune.runs.spec import Domain, RunSpec, Start
-from lidartune.scans import CLASS_NAMES, fingerprint
-from lidartune.training.recipe import FreezePolicy
+from lidartune.scans import CLASS_NAMES
+from lidartune.training.recipe import FreezePolicy, Recipe
 from lidartune.transfer.data import StudyData
 
 Labelled = int | Literal["all"]
@@ -85,15 +85,15 @@ class Plan:
         self.data = data
         self.works: dict[str, Work] = {}
         self.roles: dict[Cell, dict[str, Milestone]] = {}
-        self._fingerprints: dict[tuple[Domain, Labelled, int], str] = {}
-        stated = config.recipe.get("updates_per_epoch")
+        recipe = Recipe(**config.recipe)
+        stated = recipe.updates_per_epoch if "updates_per_epoch" in config.recipe else None
         if stated is None and data is None:
             raise UserError(
                 "how long an epoch is depends on the real dataset, which is not there",
                 where="recipe",
                 do="give the dataset folders, or state recipe.updates_per_epoch",
             )
-        passes = len(data.domains["real"].train) // int(config.recipe.get("batch_size", 8)) if data else 0
+        passes = len(data.domains["real"].train) // recipe.batch_size if data else 0
         self.updates_per_epoch: int = stated or max(1, passes)
 
     def add(self, cell: Cell) -> dict[str, Milestone]:
@@ -104,6 +104,11 @@ class Plan:
         both = pretrained_for + finetuned_for
         scratch = self._run(cell, "real", cell.labelled_scans)
         full = self._run(cell, "real", "all")
+        for epochs in self._milestones_below(pretrained_for):
+            self._need(self._run(cell, "synthetic", "all"), epochs)
+            for run in (scratch, full):
+                self._need(run, epochs)
+                self._need(run, epochs + finetuned_for)
         if pretrained_for == 0:
             roles = {
                 "scratch_start": self._need(scratch, 0),
@@ -161,6 +166,12 @@ class Plan:
             "excluded": [{"cell": asdict(entry.cell), "reason": entry.reason} for entry in excluded],
         }
 
+    def _milestones_below(self, pretrained_for: int) -> list[int]:
+        """Shorter pretrainings that a search may draw later: kept on the way, they are not trained a second time."""
+        if self.config.search.sampler == "grid":
+            return []
+        return [epochs for epochs in self.config.grid.pretrain_epochs if 0 < epochs < pretrained_for]
+
     def _need(self, run: RunSpec, epoch: int) -> Milestone:
         self.works.setdefault(run.folder, Work(spec=run)).epochs.add(epoch)
         return Milestone(run=run.folder, epoch=epoch)
@@ -189,16 +200,9 @@ class Plan:
             freeze=freeze,
             labelled_scans=labelled_scans,
             seed=cell.seed,
-            train=self._fingerprint(domain, labelled_scans, cell.seed),
+            train=data.train_fingerprint(domain, labelled_scans, cell.seed) if data else "unknown",
             validation=dict(data.validation) if data else {},
             test=dict(data.test) if data else {},
+            block=config.scoring.block,
             taxonomies=dict(data.taxonomies) if data else {},
         )
-
-    def _fingerprint(self, domain: Domain, labelled_scans: Labelled, seed: int) -> str:
-        if self.data is None:
-            return "unknown"
-        key = (domain, labelled_scans, 0 if labelled_scans == "all" else seed)
-        if key not in self._fingerprints:
-            self._fingerprints[key] = fingerprint(self.data.domains[domain].training_scans(labelled_scans, seed))
-        return self._fingerprints[key]

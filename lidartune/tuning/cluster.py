@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lidartune.config import Resources, cpu_count
+from lidartune.config import Resources
 from lidartune.errors import UserError
 
 SETTINGS = {
@@ -30,7 +30,7 @@ OBJECT_STORE_BYTES = 100 * 2**20
 
 
 @contextmanager
-def ray_cluster(resources: Resources, address: str | None) -> Iterator[None]:
+def ray_cluster(address: str | None) -> Iterator[None]:
     """A Ray to run trials on: this machine's processors, or the cluster at `address` (`auto` on a node of it)."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -40,7 +40,8 @@ def ray_cluster(resources: Resources, address: str | None) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     if address is None:
-        ray.init(address="local", num_cpus=cpu_count(), object_store_memory=OBJECT_STORE_BYTES, **common)
+        processors = len(os.sched_getaffinity(0))
+        ray.init(address="local", num_cpus=processors, object_store_memory=OBJECT_STORE_BYTES, **common)
     else:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -61,16 +62,19 @@ def slots(resources: Resources) -> int:
     """How many trials fit at once on the Ray that is up."""
     import ray
 
-    there = ray.cluster_resources()
-    fitting = int(there.get("CPU", 0) // resources.cpus_per_trial)
-    if resources.gpus_per_trial:
-        fitting = min(fitting, int(there.get("GPU", 0) / resources.gpus_per_trial))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = 0
+    for node in nodes:
+        on_node = int(node.get("CPU", 0) // resources.cpus_per_trial)
+        if resources.gpus_per_trial:
+            on_node = min(on_node, int(node.get("GPU", 0) / resources.gpus_per_trial))
+        fitting += on_node
     if fitting < 1:
         raise UserError(
             "no trial fits on the machines there are",
             where="resources",
-            found=f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs in all",
-            wanted=f"{resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} GPUs for one trial",
+            found="; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes),
+            wanted=f"{resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} GPUs on one machine",
             do="lower resources.cpus_per_trial or resources.gpus_per_trial",
         )
     return min(fitting, resources.trials_at_once or fitting)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,10 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from ray.tune.search.optuna import OptunaSearch
 
-from lidartune.config import StudyConfig
-from lidartune.runs.store import Store
 from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.training.seeding import derived_seed
-from lidartune.transfer.plan import Cell, Milestone, Plan, why_excluded
-from lidartune.tuning.schedule import Schedule
+from lidartune.transfer.plan import Cell, Milestone, why_excluded
+from lidartune.tuning.study import Study, save_plan
 
 METRIC = "validation_miou"
 SUGGESTIONS_BEFORE_CHANCE = 20
@@ -35,57 +32,69 @@ class Point:
 
 
 class DrawnCells:
-    """A source of cells that asks Optuna; each point is kept in `folder/search.json` and drawn no second time.
+    """A source of cells that asks Optuna; each point is kept in `search.json` and drawn no second time.
 
-    Optuna's study is rebuilt from the store at each start: the store is the one truth.
+    Optuna's study is rebuilt from the store at each start: the store is the one truth. Points of an earlier start that
+    are not in the grid any more are left out.
 
     Args:
         slots: how many points may be under way at once.
     """
 
-    def __init__(
-        self, config: StudyConfig, plan: Plan, schedule: Schedule, store: Store, folder: Path, *, slots: int
-    ):
-        self._config, self._plan, self._schedule, self._store = config, plan, schedule, store
-        self._file = folder / "search.json"
+    def __init__(self, study: Study, *, slots: int):
+        self._study, self._plan, self._schedule, self._store = study, study.plan, study.schedule, study.store
+        self._search = study.config.search
+        self._file = study.folder / "search.json"
         self._slots = slots
-        grid = config.grid
-        self._axes = {f.name: list(getattr(grid, f.name)) for f in fields(grid) if f.name != "seed"}
+        self._grid = study.config.grid
+        self._axes = {f.name: list(getattr(self._grid, f.name)) for f in fields(self._grid) if f.name != "seed"}
+        self._possible = {_key(axes): axes for axes in self._combinations()}
         self._points: dict[str, Point] = {}
+        self._asked = 0
         earlier = json.loads(self._file.read_text()) if self._file.exists() else []
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)
         storage = optuna.storages.InMemoryStorage()
-        self._study = optuna.create_study(storage=storage, study_name=config.name, direction="maximize")
+        self._optuna_study = optuna.create_study(
+            storage=storage, study_name=study.config.name, direction="maximize"
+        )
         sampler = optuna.samplers.TPESampler(
-            seed=derived_seed(config.search.seed, "points", len(earlier)) % 2**32,
+            seed=derived_seed(self._search.seed, "points", len(earlier)) % 2**32,
             multivariate=True,
             group=True,  # `freeze` is drawn only where there is a pretraining
             constant_liar=True,
         )
         self._optuna = OptunaSearch(
-            space=self._space, metric=METRIC, mode="max", sampler=sampler, storage=storage, study_name=config.name
+            space=self._space,
+            metric=METRIC,
+            mode="max",
+            sampler=sampler,
+            storage=storage,
+            study_name=study.config.name,
         )
         for axes in earlier:
-            self._add(axes, trial=None)
+            if _key(axes) in self._possible:
+                self._add(axes, trial=None)
+        save_plan(study)
         self.settle()
 
     def draw(self) -> bool:
         """Adds the cells of one more point, unless enough are drawn or under way."""
-        trials = min(self._config.search.trials or 0, len(self._combinations()))
+        trials = min(self._search.trials or 0, len(self._possible))
         under_way = sum(not point.settled for point in self._points.values())
         if len(self._points) >= trials or under_way >= self._slots:
             return False
         for attempt in range(SUGGESTIONS_BEFORE_CHANCE + 1):
-            trial = f"{len(self._points)}-{attempt}"
             if attempt == SUGGESTIONS_BEFORE_CHANCE:
-                self._study.enqueue_trial(self._by_chance())
+                self._optuna_study.enqueue_trial(self._by_chance())
+            self._asked += 1
+            trial = f"point-{self._asked}"
             axes = self._complete(self._optuna.suggest(trial))
-            if _key(axes) not in self._points:
+            if _key(axes) in self._possible and _key(axes) not in self._points:
                 self._add(axes, trial)
                 self._keep()
                 return True
-            self._optuna.on_trial_complete(trial, {METRIC: self._value(self._points[_key(axes)])})
+            self._optuna.on_trial_complete(trial, error=True)  # a failed trial teaches the sampler nothing
         raise AssertionError("an enqueued point is the one that is suggested next")
 
     def settle(self) -> None:
@@ -98,7 +107,7 @@ class DrawnCells:
             if point.trial is not None:
                 self._optuna.on_trial_complete(point.trial, {METRIC: value}, error=value is None)
             elif value is not None:
-                self._study.add_trial(
+                self._optuna_study.add_trial(
                     optuna.trial.create_trial(
                         params=self._drawn(point.axes), distributions=self._distributions(point.axes), value=value
                     )
@@ -107,7 +116,7 @@ class DrawnCells:
     # -- points -----------------------------------------------------------------------------------------------------
 
     def _add(self, axes: dict[str, Any], trial: str | None) -> None:
-        cells = [Cell(**axes, seed=seed) for seed in self._config.grid.seed]
+        cells = [Cell(**axes, seed=seed) for seed in self._grid.seed]
         for cell in cells:
             self._plan.add(cell)
         self._points[_key(axes)] = Point(axes=axes, cells=cells, trial=trial)
@@ -116,6 +125,7 @@ class DrawnCells:
         fresh = self._file.with_suffix(".tmp")
         fresh.write_text(json.dumps([point.axes for point in self._points.values()], indent=1))
         fresh.replace(self._file)
+        save_plan(self._study)
 
     def _objective(self, cell: Cell) -> Milestone:
         roles = self._plan.roles[cell]
@@ -160,8 +170,8 @@ class DrawnCells:
         return [axes for axes in combinations if why_excluded(Cell(**axes, seed=0)) is None]
 
     def _by_chance(self) -> dict[str, Any]:
-        left = [axes for axes in self._combinations() if _key(axes) not in self._points]
-        rng = np.random.default_rng(derived_seed(self._config.search.seed, "chance", len(self._points)))
+        left = [axes for key, axes in self._possible.items() if key not in self._points]
+        rng = np.random.default_rng(derived_seed(self._search.seed, "chance", len(self._points)))
         return self._drawn(left[rng.integers(len(left))])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -12,13 +13,16 @@ from rich.console import Console
 from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.report import write_report
-from lidartune.report.tensorboard import StudyWriter
+from lidartune.report.tensorboard import rewrite_events
 from lidartune.transfer.data import check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.search import CellSource, WholeGrid
 from lidartune.tuning.study import describe, open_study, record
 from lidartune.tuning.trials import run_trials
+
+TENSORBOARD_SHOWS = 40
+"""Runs that TensorBoard shows without being asked; of more it shows none."""
 
 
 def run_study(
@@ -39,27 +43,32 @@ def run_study(
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what is committed stays, and the same command goes on.
     """
     results = results.absolute()
-    with _only_driver(results):
-        data = open_study_data(config)
-        check_scans(data)
+    data = open_study_data(config)
+    check_scans(data)
+    with _only_driver(results, config.name):
         study = open_study(config, results, data)
-        record(study, command)
         if config.search.sampler == "tpe" or study.schedule.anything_open():
             console.print(*describe(study), sep="\n", highlight=False)
-            with ray_cluster(config.resources, address):
+            with ray_cluster(address):
+                at_once = slots(config.resources)
+                record(study, command)
                 source: CellSource = WholeGrid()
                 if config.search.sampler == "tpe":
-                    source = DrawnCells(
-                        config, study.plan, study.schedule, study.store, study.folder, slots=slots(config.resources)
-                    )
-                run_trials(study, source, console)
+                    source = DrawnCells(study, slots=at_once)
+                run_trials(study, source, console, at_once)
         else:
             console.print("All runs of this study are in the store already.", highlight=False)
         record(study, command)
-        StudyWriter(study.folder, results / "runs")
+        rewrite_events(study.folder, results / "runs")
         report = write_report(study.folder, console=console)
     console.print(f"\nreport       {report / 'index.html'}", highlight=False, soft_wrap=True)
     console.print(f"TensorBoard  tensorboard --logdir {study.folder / 'tensorboard'}", highlight=False, soft_wrap=True)
+    if len(study.plan.works) > TENSORBOARD_SHOWS:
+        console.print(
+            f"             (of more than {TENSORBOARD_SHOWS} runs it shows none at first: filter them, by seed0 say, "
+            "and tick those)",
+            highlight=False,
+        )
     return 2 if study.schedule.failures else 0
 
 
@@ -73,10 +82,13 @@ def show_plan(config: StudyConfig, *, results: Path, console: Console) -> None:
 
 
 @contextmanager
-def _only_driver(results: Path) -> Iterator[None]:
+def _only_driver(results: Path, study: str) -> Iterator[None]:
     """Holds the results folder's lock, so that a second driver is told instead of doing the same work."""
     try:
-        results.mkdir(parents=True, exist_ok=True)
+        for folder in (results, results / "runs", results / study):
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
         lock = FileLock(results / ".driver.lock", blocking=False)
         lock.acquire()
     except Timeout:
@@ -88,7 +100,7 @@ def _only_driver(results: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             "the results folder cannot be written",
-            where=results,
+            where=error.filename or results,
             found=error.strerror,
             do="give --results a folder of your own",
         ) from None
@@ -96,5 +108,3 @@ def _only_driver(results: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-

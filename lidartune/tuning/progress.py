@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,6 @@ LINES_WITHOUT_TERMINAL = 20
 @dataclass(kw_only=True)
 class _Running:
     run: str
-    first: int
     last: int
     began: float = field(default_factory=time.monotonic)
     epoch: int | None = None
@@ -39,18 +39,20 @@ class StudyProgress(Callback):
     """Follows the trials: shows them, and writes each committed epoch to TensorBoard.
 
     Args:
-        total_epochs: epochs that are left to train.
+        make_writer: opens the study's TensorBoard folder; again when a run turns up that the plan did not have.
+        epochs_left: epochs that are still to be trained; a search adds to them.
     """
 
-    def __init__(self, console: Console, writer: StudyWriter, total_epochs: int):
+    def __init__(self, console: Console, make_writer: Callable[[], StudyWriter], epochs_left: Callable[[], int]):
         self._console = console
-        self._writer = writer
-        self._total = max(1, total_epochs)
+        self._make_writer = make_writer
+        self._writer = make_writer()
+        self._epochs_left = epochs_left
         self._done = 0
         self._began = time.monotonic()
         self._running: dict[str, _Running] = {}
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._printed = 0
+        self._lines, self._next_line = 0, 1
 
     def __enter__(self) -> StudyProgress:
         if self._live:
@@ -62,14 +64,14 @@ class StudyProgress(Callback):
             self._live.stop()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._running[trial.trial_id] = _Running(run=str(trial), first=0, last=max(trial.config["epochs"]))
+        self._running[trial.trial_id] = _Running(run=str(trial), last=max(trial.config["epochs"]))
         self._show()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         running = self._running.get(trial.trial_id)
-        if running is None or "miou" not in result:
+        if running is None or not result.get("miou"):
             return
         if running.epoch is None:
             running.began, running.began_epoch = time.monotonic(), result["epoch"]
@@ -77,6 +79,8 @@ class StudyProgress(Callback):
             self._done += 1
         running.epoch, running.miou = result["epoch"], result["miou"]
         running.scans_per_second = result["scans_per_second"]
+        if running.run not in self._writer.names:
+            self._writer = self._make_writer()
         self._writer.epoch(running.run, result["epoch"])
         self._show()
 
@@ -90,17 +94,20 @@ class StudyProgress(Callback):
         return {}
 
     def _show(self) -> None:
+        """Redraws the live table; where nobody watches, prints a line for each twentieth of the work."""
         if self._live:
             self._live.update(self._picture())
-        elif self._done * LINES_WITHOUT_TERMINAL // self._total > self._printed:
-            self._printed = self._done * LINES_WITHOUT_TERMINAL // self._total
+        elif self._done >= self._next_line and self._lines < LINES_WITHOUT_TERMINAL:
+            self._next_line = self._done + max(1, (self._done + self._epochs_left()) // LINES_WITHOUT_TERMINAL)
+            self._lines += 1
             self._console.print(self._summary(), highlight=False)
 
     def _summary(self) -> str:
         seconds = time.monotonic() - self._began
-        left = duration(seconds / max(1, self._done) * (self._total - self._done))
-        share = min(100, 100 * self._done // self._total)
-        return f"{share:3d} %  {self._done} of {self._total} epochs, {duration(seconds)} so far, about {left} left"
+        total = self._done + self._epochs_left()
+        left = duration(seconds / max(1, self._done) * (total - self._done))
+        share = 100 * self._done // max(1, total)
+        return f"{share:3d} %  {self._done} of {total} epochs, {duration(seconds)} so far, about {left} left"
 
     def _picture(self) -> Group:
         table = Table(box=None, pad_edge=False)

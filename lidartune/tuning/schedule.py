@@ -38,6 +38,7 @@ class Schedule:
         self._plan = plan
         self._in_store = in_store
         self._there: dict[tuple[str, int], bool] = {}
+        self._reached: dict[str, int] = {}
         self._running: set[str] = set()
         self.failures: dict[str, Failure] = {}
 
@@ -54,8 +55,8 @@ class Schedule:
         left = 0
         for run in self._open_runs():
             epochs = self._plan.works[run].epochs
-            done = [epoch for epoch in epochs if self.is_there(run, epoch)]
-            left += max(epochs) - max(done, default=0)
+            done = [epoch for epoch in epochs if self.is_there(run, epoch)] + [self._reached.get(run, 0)]
+            left += max(0, max(epochs) - max(done))
         return left
 
     def is_there(self, run: str, epoch: int) -> bool:
@@ -76,9 +77,11 @@ class Schedule:
         work = self._plan.works[best]
         return Job(spec=work.spec, epochs=tuple(sorted(work.epochs)))
 
-    def announce(self, run: str, epoch: int) -> None:
-        """A milestone has been committed."""
-        self._there[run, epoch] = True
+    def announce(self, run: str, epoch: int, *, kept: bool = True) -> None:
+        """An epoch has been committed; `kept` makes it a milestone from which others may start."""
+        self._reached[run] = max(epoch, self._reached.get(run, 0))
+        if kept:
+            self._there[run, epoch] = True
 
     def end(self, run: str, failure: Failure | None = None) -> None:
         """The run's trial is over; what it left is read from the store, since a lost worker's word may be lost too."""

@@ -55,8 +55,8 @@ class RunSearch(Searcher):
         return {"spec": job.spec.as_dict(), "epochs": list(job.epochs)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if result.get("kept"):
-            self._schedule.announce(self._trials[trial_id], result["epoch"])
+        if "kept" in result:
+            self._schedule.announce(self._trials[trial_id], result["epoch"], kept=result["kept"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         run = self._trials.pop(trial_id, None)

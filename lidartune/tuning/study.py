@@ -75,12 +75,17 @@ def record(study: Study, command: list[str]) -> None:
     """Writes what the study is and how far it got: study.yaml, plan.json, failures.json, manifest.json."""
     folder = study.folder
     _write(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.config)), sort_keys=False))
-    _write_json(folder / "plan.json", study.plan.as_dict(study.excluded))
+    save_plan(study)
     _write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     assert study.data is not None
     values = manifest(study.config, study.data, command)
     values["notes"] += _mixed_environments(study)
     _write_json(folder / "manifest.json", values)
+
+
+def save_plan(study: Study) -> None:
+    """Writes plan.json, from which the report and TensorBoard know the study's runs."""
+    _write_json(study.folder / "plan.json", study.plan.as_dict(study.excluded))
 
 
 def _mixed_environments(study: Study) -> list[str]:

@@ -15,7 +15,6 @@ from lidartune.errors import UserError
 from lidartune.runs.spec import DOMAINS, Domain, RunSpec
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import EpochDone, RunData, Trajectory
-from lidartune.scans import fingerprint
 from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.training.loader import ScanReader
 from lidartune.training.loop import TrainingDiverged
@@ -44,10 +43,12 @@ def run_trial(config: dict[str, Any], *, study: str, results: str) -> None:
         _report_failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def run_data(spec: RunSpec, config: StudyConfig, data: StudyData, readers: dict[Domain, ScanReader]) -> RunData:
+def run_data(spec: RunSpec, data: StudyData, readers: dict[Domain, ScanReader]) -> RunData:
     """The scans of a run, checked against the fingerprint in its spec."""
     train = data.domains[spec.domain].training_scans(spec.labelled_scans, spec.seed)
-    if (fingerprint(train), data.validation, data.test) != (spec.train, spec.validation, spec.test):
+    found = data.train_fingerprint(spec.domain, spec.labelled_scans, spec.seed)
+    here = (found, data.validation, data.test, data.taxonomies)
+    if here != (spec.train, spec.validation, spec.test, spec.taxonomies):
         raise UserError(
             "the dataset on this machine is not the one that the study was planned with",
             where=", ".join(str(data.domains[domain].dataset.root) for domain in DOMAINS),
@@ -58,7 +59,6 @@ def run_data(spec: RunSpec, config: StudyConfig, data: StudyData, readers: dict[
         validation={domain: data.domains[domain].validation for domain in DOMAINS},
         test={domain: data.domains[domain].test for domain in DOMAINS},
         readers=readers,
-        block=config.scoring.block,
     )
 
 
@@ -83,7 +83,7 @@ def _trajectory(spec: RunSpec, study: str, results: str) -> Trajectory:
     config, data, readers = _workplace(study)
     torch.set_num_threads(config.resources.cpus_per_trial)
     return Trajectory(
-        spec=spec, data=run_data(spec, config, data, readers), store=Store(results), device=_device(config)
+        spec=spec, data=run_data(spec, data, readers), store=Store(results), device=_device(config)
     )
 
 
@@ -101,7 +101,7 @@ def _device(config: StudyConfig) -> torch.device:
 
 
 def _report(done: EpochDone) -> None:
-    scores = {
+    scores = {  # empty for a milestone that was there already
         domain: ConfusionMatrix.from_matrix(matrices["points"]).miou() for domain, matrices in done.validation.items()
     }
     tune.report(

@@ -16,7 +16,6 @@ from rich.console import Console
 from lidartune.config import as_dict
 from lidartune.report.tensorboard import StudyWriter
 from lidartune.runs.spec import RunSpec
-from lidartune.tuning.cluster import slots
 from lidartune.tuning.progress import StudyProgress
 from lidartune.tuning.search import CellSource, RunSearch
 from lidartune.tuning.study import Study
@@ -25,10 +24,9 @@ from lidartune.tuning.trainable import run_trial
 LOST_WORKER_RETRIES = 3
 
 
-def run_trials(study: Study, source: CellSource, console: Console) -> None:
-    """Runs until the plan's runs are in the store or given up. Ray is up already."""
+def run_trials(study: Study, source: CellSource, console: Console, at_once: int) -> None:
+    """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already."""
     config, resources = study.config, study.config.resources
-    at_once = slots(resources)
 
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
@@ -38,8 +36,9 @@ def run_trials(study: Study, source: CellSource, console: Console) -> None:
 
     trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=str(study.results))
     needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
-    writer = StudyWriter(study.folder, study.results / "runs")
-    progress = StudyProgress(console, writer, study.schedule.epochs_left())
+    progress = StudyProgress(
+        console, lambda: StudyWriter(study.folder, study.results / "runs"), study.schedule.epochs_left
+    )
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress, _sigterm_as_interrupt():
         tune.Tuner(
             tune.with_resources(trainable, needs),

@@ -36,17 +36,17 @@ def test_events_hold_the_committed_figures(study: Path) -> None:
     writer = StudyWriter(study, study.parent / "runs")
     run = the_finetuning(study)
     events = read(study / "tensorboard" / writer.names[run])
-    assert steps(events, "validation real/miou points") == [0, 1, 2, 3, 4]
+    assert steps(events, "miou validation/real points") == [0, 1, 2, 3, 4]
     assert steps(events, "train/loss") == [1, 2, 3, 4]
-    assert steps(events, "test real/miou points") == [0, 4]
+    assert steps(events, "miou test/real points") == [0, 4]
     data = json.loads(next((study.parent / "runs" / run / "epoch-000002" / "metrics").glob("metrics-*")).read_text())
     confusion = np.array(data["validation"]["real"]["points"])
     shares = np.diag(confusion)[1:18] / confusion[1:18].sum(1)
-    assert events.Scalars("validation real/miou points")[2].value == pytest.approx(shares.mean(), rel=1e-5)
-    assert events.Scalars("iou real/class-3")[2].value == pytest.approx(shares[2], rel=1e-5)
+    assert events.Scalars("miou validation/real points")[2].value == pytest.approx(shares.mean(), rel=1e-5)
+    assert events.Scalars("per class real/class-3")[2].value == pytest.approx(shares[2], rel=1e-5)
     tags = events.Tags()
-    assert "iou synthetic/class-18" in tags["scalars"] and "iou real/class-18" not in tags["scalars"]
-    image = events.Images("test real/range, prediction, truth")[0]
+    assert "per class synthetic/class-18" in tags["scalars"] and "per class real/class-18" not in tags["scalars"]
+    image = events.Images("test/real: range, prediction, truth")[0]
     assert (image.width, image.height) == (64, 30) == png_size(image.encoded_image_string)
 
 
@@ -69,7 +69,7 @@ def test_live_epochs_are_appended_once(study: Path) -> None:
     writer.epoch(run, 5)
     writer.epoch(run, 5)
     writer.epoch("not-of-this-plan", 1)
-    assert steps(read(folder), "validation real/miou points") == [0, 1, 2, 3, 4, 5]
+    assert steps(read(folder), "miou validation/real points") == [0, 1, 2, 3, 4, 5]
 
 
 def test_no_step_twice_after_a_resume(study: Path) -> None:
@@ -94,7 +94,7 @@ def test_stale_and_torn_events_are_replaced_and_others_kept(study: Path) -> None
     path = study / "tensorboard" / name / EVENTS_NAME
     path.write_bytes(path.read_bytes()[:-7])
     StudyWriter(study, runs)
-    assert steps(read(study / "tensorboard" / name), "test real/miou points") == [0, 4]
+    assert steps(read(study / "tensorboard" / name), "miou test/real points") == [0, 4]
     assert (other / "events.out.tfevents.1.somebody").exists() and not (gone / EVENTS_NAME).exists()
 
 
@@ -102,7 +102,7 @@ def test_one_run_alone(study: Path, tmp_path: Path) -> None:
     run = study.parent / "runs" / the_finetuning(study)
     for _ in range(2):
         assert write_run_events(run, tmp_path / "tb", "mine") == [0, 1, 2, 3, 4]
-    assert steps(read(tmp_path / "tb" / "mine"), "iou real/class 3") == [0, 1, 2, 3, 4]
+    assert steps(read(tmp_path / "tb" / "mine"), "per class real/class 3") == [0, 1, 2, 3, 4]
 
 
 def test_png_size_of_what_is_no_png() -> None:

@@ -32,7 +32,7 @@ class TinyStudy:
     def trajectory(self, milestone: Milestone, results: Path) -> Trajectory:
         spec = self.plan.works[milestone.run].spec
         readers = {d: ScanReader(self.data.domains[d].dataset, memory_bytes=2**28) for d in DOMAINS}
-        data = run_data(spec, self.config, self.data, readers)
+        data = run_data(spec, self.data, readers)
         return Trajectory(spec=spec, data=data, store=Store(results), device=torch.device("cpu"))
 
     def carry_out(self, milestone: Milestone, results: Path, epochs: list[int]) -> list[EpochDone]:

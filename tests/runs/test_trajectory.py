@@ -169,6 +169,32 @@ def test_a_diverged_loss_stops_the_run_and_names_the_batch(
         study.carry_out(study.plan.roles[CELL]["pretrained"], tmp_path, [2])
 
 
+def test_a_channel_that_never_varies_is_no_trouble(open_with: Callable[..., TinyStudy], tmp_path: Path) -> None:
+    study = open_with()
+    trajectory = study.trajectory(study.plan.roles[CELL]["pretrained"], tmp_path)
+    for scan in trajectory.data.train:
+        trajectory.data.readers["synthetic"].read(scan, trajectory.spec.canvas).canvas.image[4] = 0.0
+    trajectory.carry_out([1], lambda done: None)
+    row = trajectory.store.read_json(trajectory.spec.folder, 1, "metrics", "metrics.json")
+    assert np.isfinite(row["train"]["loss"])
+
+
+def test_weights_that_became_infinite_in_the_last_update_are_no_result(
+    open_with: Callable[..., TinyStudy], tmp_path: Path
+) -> None:
+    study = open_with(recipe={"updates_per_epoch": 1, "batch_size": 1, "learning_rate": 1e38})
+    with pytest.raises(TrainingDiverged, match="lower recipe.learning_rate"):
+        study.carry_out(study.plan.roles[CELL]["pretrained"], tmp_path, [1])
+    assert Store(tmp_path).epochs(study.plan.roles[CELL]["pretrained"].run, "state") == []
+
+
+def test_milestones_that_are_there_are_announced_again(
+    tiny_study: TinyStudy, pretraining: Milestone, straight: Path
+) -> None:
+    done = tiny_study.carry_out(pretraining, straight, [2, 3])
+    assert {epoch.epoch for epoch in done if epoch.kept} == {2, 3}
+
+
 def test_an_encoder_that_is_frozen_does_not_move_and_the_rest_does(
     open_with: Callable[..., TinyStudy], straight: Path
 ) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lidartune.scans import ScanFile
-from lidartune.scans.splits import labelled_subset, spread
+from lidartune.scans import ScanFile, spread
+from lidartune.scans.splits import labelled_subset
 
 SCANS = tuple(
     ScanFile(f"{sequence:02d}", f"{number:06d}", Path("p"), Path("l"))

@@ -27,11 +27,11 @@ def test_the_learning_rate_warms_up_then_decays_per_update() -> None:
 
 
 @given(st.integers(1, 50), st.integers(1, 120), st.integers(0, 2**31), st.integers(1, 99))
-def test_an_epoch_sees_every_scan_as_often_as_any_other(count: int, draws: int, seed: int, epoch: int) -> None:
-    order = scan_order(count, draws, seed, epoch)
-    seen = np.bincount(order, minlength=count)
-    assert len(order) == draws and seen.max() - seen.min() <= 1
-    assert np.array_equal(order, scan_order(count, draws, seed, epoch))
+def test_epochs_see_every_scan_as_often_as_any_other(count: int, draws: int, seed: int, epoch: int) -> None:
+    epochs = [scan_order(count, draws, seed, number) for number in range(1, min(epoch, 6) + 1)]
+    seen = np.bincount(np.concatenate(epochs), minlength=count)
+    assert all(len(order) == draws for order in epochs) and seen.max() - seen.min() <= 1
+    assert np.array_equal(epochs[-1], scan_order(count, draws, seed, len(epochs)))
 
 
 def test_orders_differ_between_epochs_and_seeds() -> None:
