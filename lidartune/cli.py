@@ -29,7 +29,10 @@ def lidartune() -> None:
 def simulate(
     folder: Path, seed: int, geometry_gap: float, sensor_gap: float, processes: int | None, picture: Path | None
 ) -> None:
-    """Make the built-in street world in FOLDER: two labelled domains, in the formats of SynLiDAR and SemanticKITTI."""
+    """Make the built-in street world in FOLDER.
+
+    Two labelled domains in the formats of SynLiDAR and SemanticKITTI.
+    """
     from lidartune.streetworld import WorldSpec, write_world
     from lidartune.streetworld.picture import draw_world
 
@@ -43,7 +46,10 @@ def simulate(
 @lidartune.command()
 @click.argument("study", type=click.Path(path_type=Path))
 def report(study: Path) -> None:
-    """Write the report of the study in the folder STUDY (results/<study>) anew, and print its tables."""
+    """Write the report of a study anew.
+
+    STUDY is its folder, results/<study>; the tables are printed as well.
+    """
     from lidartune.report import write_report
 
     folder = write_report(study, console=_console())
@@ -54,8 +60,12 @@ def study_command(default: Path) -> click.Command:
     """The command of a study script; `default` is the study it runs without arguments."""
 
     @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-    @click.option("--config", type=click.Path(path_type=Path), default=default, help=f"[default: {default.name}]")
-    @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a value: grid.width=[512].")
+    @click.option(
+        "--config", type=click.Path(path_type=Path), default=default, help=f"The study.  [default: {default.name}]"
+    )
+    @click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a value, repeatedly: grid.width=[512]."
+    )
     @click.option("--synthetic", metavar="DIR", help="Folder of the synthetic dataset.  [default: the street world]")
     @click.option("--real", metavar="DIR", help="Folder of the real dataset.  [default: the street world]")
     @click.option("--results", default="results", show_default=True, help="Folder of the runs and reports.")
@@ -105,8 +115,12 @@ def run(command: click.Command) -> None:
         status = command.main(standalone_mode=False)
     except UserError as error:
         _fail(str(error), 1)
-    except click.ClickException as error:
-        _fail(error.format_message(), 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.UsageError as error:
+        usage = f"\n  {error.ctx.get_usage()}" if error.ctx else ""
+        _fail(error.format_message() + usage, 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; what is committed stays, and the same command goes on from there", 130)
     sys.exit(status if isinstance(status, int) else 0)

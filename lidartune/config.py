@@ -26,6 +26,12 @@ def _sequence_name(value: object) -> object:
 
 
 ChannelFactor = Annotated[float, Field(gt=0, le=16)]
+def _listed(value: object) -> object:
+    """A single value stands for a list of one."""
+    return [value] if isinstance(value, str | int) else value
+
+
+OneOrMore = BeforeValidator(_listed)
 SequenceName = Annotated[str, BeforeValidator(_sequence_name), Field(pattern=r"^\d\d+$")]
 
 
@@ -69,12 +75,12 @@ class CanvasConfig:
 class Grid:
     """The axes of the study; every combination is a cell."""
 
-    backbone: tuple[str, ...] = ("squeezesegv2",)
-    width: tuple[Annotated[int, Field(ge=32, le=8192)], ...] = (2048,)
-    pretrain_epochs: tuple[Annotated[int, Field(ge=0)], ...] = (0, 25)
-    freeze: tuple[FreezePolicy, ...] = ("none",)
-    labelled_scans: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = ("all",)
-    seed: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    backbone: Annotated[tuple[str, ...], OneOrMore] = ("squeezesegv2",)
+    width: Annotated[tuple[Annotated[int, Field(ge=32, le=8192)], ...], OneOrMore] = (2048,)
+    pretrain_epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], OneOrMore] = (0, 25)
+    freeze: Annotated[tuple[FreezePolicy, ...], OneOrMore] = ("none",)
+    labelled_scans: Annotated[tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...], OneOrMore] = ("all",)
+    seed: Annotated[tuple[Annotated[int, Field(ge=0)], ...], OneOrMore] = (0, 1, 2)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -158,8 +164,9 @@ def load_config(
             entry.setdefault("taxonomy", {"synthetic": "synlidar", "real": "semantic-kitti"}[domain])
     for setting in settings:
         _replace(values, setting, path)
-    config = _validated(values, path)
-    _check(config, path)
+    source = f"{path} with --set {' --set '.join(settings)}" if settings else str(path)
+    config = _validated(values, source)
+    _check(config, source)
     return config
 
 
@@ -205,7 +212,7 @@ def _replace(values: dict[str, Any], setting: str, path: Path) -> None:
         raise UserError("--set got a value that is not YAML", found=setting) from None
 
 
-def _validated(values: dict[str, Any], path: Path) -> StudyConfig:
+def _validated(values: dict[str, Any], path: str) -> StudyConfig:
     try:
         return TypeAdapter(StudyConfig).validate_python(values)
     except ValidationError as error:
@@ -213,7 +220,7 @@ def _validated(values: dict[str, Any], path: Path) -> StudyConfig:
         raise _explained(first, path, StudyConfig) from None
 
 
-def _explained(error: Any, path: Path, model: type, prefix: str = "") -> UserError:
+def _explained(error: Any, path: str, model: type, prefix: str = "") -> UserError:
     """A validation error as one message; an unknown key names its nearest neighbour."""
     keys = [str(part) for part in error["loc"]]
     where = f"{path}: {prefix}{'.'.join(keys)}"
@@ -233,7 +240,7 @@ def _model_at(model: type, keys: list[str]) -> type:
     return model
 
 
-def _check(config: StudyConfig, path: Path) -> None:
+def _check(config: StudyConfig, path: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", config.name) or ".." in config.name:
         raise UserError(
             "the study's name cannot be a folder's name",
@@ -311,7 +318,7 @@ def check_splits(splits: Splits | None, where: str, *, choosing: bool = True) ->
             )
 
 
-def _check_recipes(config: StudyConfig, path: Path) -> None:
+def _check_recipes(config: StudyConfig, path: str) -> None:
     sections = {"recipe": config.recipe, "recipe_second_stage": config.recipe_second_stage}
     sections |= {f"recipe_by_backbone.{name}": values for name, values in config.recipe_by_backbone.items()}
     for section, values in sections.items():

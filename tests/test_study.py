@@ -155,7 +155,7 @@ def test_a_wider_study_trains_only_what_is_new(
     status, output = finish(start(config, tmp_path / "results"))
     assert status == 0, output
     added = {path.name for path in (tmp_path / "results" / "runs").iterdir()} - before
-    assert added and not any("-64-synthetic-seed" in name or "-64-real-2-seed" in name for name in added)
+    assert added and not any("-64-synthetic-seed" in name or "-64-real-2scans-seed" in name for name in added)
 
 
 def test_failing_cells_are_rows_with_their_reason(tiny_world: WorldFolder, tmp_path: Path) -> None:

@@ -74,11 +74,15 @@ class RunSpec:
 
     @property
     def name(self) -> str:
-        """What a person reads: `squeezesegv2-512-synthetic-3-real-8-encoder-seed0` has 3 epochs of synthetic before."""
-        stages = [self.domain] + ([str(self.labelled_scans)] if self.labelled_scans != "all" else [])
+        """What a person reads: backbone, canvas width, stages, seed.
+
+        `squeezesegv2-512-synthetic-3ep-real-8scans-encoder-seed0` starts from 3 epochs of synthetic scans and goes on
+        with 8 labelled real ones, its encoder frozen.
+        """
+        stages = [self.domain] + ([f"{self.labelled_scans}scans"] if self.labelled_scans != "all" else [])
         if self.start:
             before = self.start.run.removeprefix(f"{self.backbone}-{self.canvas.width}-").partition("-seed")[0]
-            stages = [before, str(self.start.epoch), *stages, self.freeze]
+            stages = [before, f"{self.start.epoch}ep", *stages, self.freeze]
         return "-".join([self.backbone, str(self.canvas.width), *stages, f"seed{self.seed}"])
 
     @property

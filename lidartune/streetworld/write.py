@@ -93,7 +93,7 @@ def write_world(
     folder, and of several at once the first one done wins.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder holds something else, or cannot be written.
     """
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -107,10 +107,9 @@ def write_world(
             wanted="a new or an empty folder",
             do="name another folder, or delete this one",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
     work = _temporary(folder)
     try:
-        work.mkdir()
+        work.mkdir(parents=True)
         _make_streets(spec, work, processes, progress)
         description = {
             "world_version": WORLD_VERSION,
@@ -128,6 +127,13 @@ def write_world(
                 raise
             return found
         return WorldFolder(folder, spec)
+    except OSError as error:
+        raise UserError(
+            "the street world cannot be written",
+            where=folder,
+            found=error.strerror,
+            do="name a folder of your own, or set XDG_CACHE_HOME to one for the worlds that studies make",
+        ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

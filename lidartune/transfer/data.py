@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lidartune.streetworld import WorldSpec
 
 LABELS_READ_FIRST = 200
+WORLD_MISSING = "the street world is not made yet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class DomainData:
     train: Sequence[ScanFile]
     validation: Sequence[ScanFile]
     test: Sequence[ScanFile]
+    test_available: int
     notes: tuple[str, ...] = ()
 
     def training_scans(self, count: int | Literal["all"], seed: int) -> Sequence[ScanFile]:
@@ -96,9 +98,15 @@ def _open_domain(domain: Domain, config: StudyConfig) -> DomainData:
     scoring = config.scoring
     train = dataset.scans(splits.train, labelled=True)
     validation = spread(dataset.scans(splits.validation, labelled=True), scoring.validation_scans)
-    test = spread(dataset.scans(splits.test, labelled=True), scoring.test_scans)
+    test = dataset.scans(splits.test, labelled=True)
     return DomainData(
-        dataset=dataset, splits=splits, train=train, validation=validation, test=test, notes=notes
+        dataset=dataset,
+        splits=splits,
+        train=train,
+        validation=validation,
+        test=spread(test, scoring.test_scans),
+        test_available=len(test),
+        notes=notes,
     )
 
 
@@ -127,7 +135,7 @@ def what_is_missing(config: StudyConfig) -> str | None:
         if wanted.root is None and wanted.splits is not None:
             return f"no folder is given for the {domain} dataset (--{domain} DIR)"
         if wanted.root is None and cached_world(_world_spec(config)) is None:
-            return "the street world is not made yet"
+            return WORLD_MISSING
     return None
 
 

@@ -50,7 +50,7 @@ def ray_cluster(address: str | None) -> Iterator[None]:
                 "no Ray cluster answers",
                 where=f"--address {address}",
                 found=str(error).splitlines()[0],
-                do="run this on a node of the cluster, with its token (docs/cluster.md), or leave --address out",
+                do="run this on a node of the cluster, or leave --address out",
             ) from None
     try:
         yield

@@ -14,11 +14,11 @@ from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.report import write_report
 from lidartune.report.tensorboard import rewrite_events
-from lidartune.transfer.data import check_scans, open_study_data, what_is_missing
+from lidartune.transfer.data import WORLD_MISSING, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.search import CellSource, WholeGrid
-from lidartune.tuning.study import describe, open_study, record
+from lidartune.tuning.study import Study, describe, open_study, record, replaced
 from lidartune.tuning.trials import run_trials
 
 TENSORBOARD_SHOWS = 40
@@ -42,13 +42,18 @@ def run_study(
         UserError: for anything the user can put right, before anything is trained.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what is committed stays, and the same command goes on.
     """
-    results = results.absolute()
+    results = results.resolve()
+    missing = what_is_missing(config)
+    if missing == WORLD_MISSING and not console.is_terminal:
+        console.print("making the street world, once ...", highlight=False)
     data = open_study_data(config)
     check_scans(data)
     with _only_driver(results, config.name):
         study = open_study(config, results, data)
         if config.search.sampler == "tpe" or study.schedule.anything_open():
-            console.print(*describe(study), sep="\n", highlight=False)
+            console.print(*describe(study), *replaced(study), sep="\n", highlight=False)
+            console.print(f"  {_tensorboard(study)}", highlight=False, soft_wrap=True)
+            console.print("starting Ray, which takes about ten seconds ...", highlight=False)
             with ray_cluster(address):
                 at_once = slots(config.resources)
                 record(study, command)
@@ -62,7 +67,7 @@ def run_study(
         rewrite_events(study.folder, results / "runs")
         report = write_report(study.folder, console=console)
     console.print(f"\nreport       {report / 'index.html'}", highlight=False, soft_wrap=True)
-    console.print(f"TensorBoard  tensorboard --logdir {study.folder / 'tensorboard'}", highlight=False, soft_wrap=True)
+    console.print(_tensorboard(study), highlight=False, soft_wrap=True)
     if len(study.plan.works) > TENSORBOARD_SHOWS:
         console.print(
             f"             (of more than {TENSORBOARD_SHOWS} runs it shows none at first: filter them, by seed0 say, "
@@ -70,6 +75,10 @@ def run_study(
             highlight=False,
         )
     return 2 if study.schedule.failures else 0
+
+
+def _tensorboard(study: Study) -> str:
+    return f"TensorBoard  tensorboard --logdir {study.folder / 'tensorboard'}"
 
 
 def show_plan(config: StudyConfig, *, results: Path, console: Console) -> None:

@@ -42,6 +42,7 @@ def manifest(config: StudyConfig, data: StudyData, command: Sequence[str]) -> di
                     "train": len(data.domains[domain].train),
                     "validation": len(data.domains[domain].validation),
                     "test": len(data.domains[domain].test),
+                    "test_available": data.domains[domain].test_available,
                 },
             }
             for domain in DOMAINS

@@ -16,6 +16,7 @@ from rich.table import Table
 from lidartune.report.tensorboard import StudyWriter
 
 LINES_WITHOUT_TERMINAL = 20
+SECONDS_BEFORE_ESTIMATE = 10.0
 
 
 @dataclass(kw_only=True)
@@ -49,7 +50,7 @@ class StudyProgress(Callback):
         self._writer = make_writer()
         self._epochs_left = epochs_left
         self._done = 0
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._running: dict[str, _Running] = {}
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._lines, self._next_line = 0, 1
@@ -75,6 +76,7 @@ class StudyProgress(Callback):
             return
         if running.epoch is None:
             running.began, running.began_epoch = time.monotonic(), result["epoch"]
+        self._began = self._began or time.monotonic()
         if result["epoch"] > 0:
             self._done += 1
         running.epoch, running.miou = result["epoch"], result["miou"]
@@ -103,11 +105,12 @@ class StudyProgress(Callback):
             self._console.print(self._summary(), highlight=False)
 
     def _summary(self) -> str:
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._began if self._began else 0.0
         total = self._done + self._epochs_left()
-        left = duration(seconds / max(1, self._done) * (total - self._done))
-        share = 100 * self._done // max(1, total)
-        return f"{share:3d} %  {self._done} of {total} epochs, {duration(seconds)} so far, about {left} left"
+        text = f"{100 * self._done // max(1, total):3d} %  {self._done} of {total} epochs, {duration(seconds)} so far"
+        if seconds < SECONDS_BEFORE_ESTIMATE:
+            return text
+        return f"{text}, about {duration(seconds / max(1, self._done) * (total - self._done))} left"
 
     def _picture(self) -> Group:
         table = Table(box=None, pad_edge=False)

@@ -53,8 +53,16 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> St
 def describe(study: Study) -> list[str]:
     """What the study is and what is left of it, in a few lines."""
     plan, config = study.plan, study.config
+    notes = [f"  {note}" for note in (*config.notes, *(study.data.notes if study.data else ()))]
     if config.search.sampler == "tpe":
-        return [f"study {config.name}: {config.search.trials} cells drawn, each on {len(config.grid.seed)} seeds"]
+        whole = Plan(config, study.data)
+        for cell in grid_cells(config.grid)[0]:
+            whole.add(cell)
+        return [
+            f"study {config.name}: {config.search.trials} settings drawn, each on {len(config.grid.seed)} seeds; "
+            f"the whole grid would be {len(whole.roles)} cells and {whole.updates():,} updates",
+            *notes,
+        ]
     epochs = sum(max(work.epochs) for work in plan.works.values())
     left = study.schedule.epochs_left()
     pretraining, alone = plan.pretraining_epochs()
@@ -67,8 +75,20 @@ def describe(study: Study) -> list[str]:
         f"{epochs - left} epochs are in the store, {left} are left",
         f"  pretraining: {pretraining} epochs, shared; {alone} if each cell pretrained by itself",
         *(f"  {count} combinations left out: {reason}" for reason, count in reasons.items()),
-        *(f"  {note}" for note in (*config.notes, *(study.data.notes if study.data else ()))),
+        *notes,
     ]
+
+
+def replaced(study: Study) -> list[str]:
+    """A note where a study of this name had cells that are not in this one: its report will be written over."""
+    path = study.folder / "plan.json"
+    if not path.exists() or study.config.search.sampler == "tpe":
+        return []
+    before = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    now = json.loads(json.dumps(study.plan.as_dict([])))["cells"]
+    if all(cell in now for cell in before):
+        return []
+    return [f"  this replaces the report of other cells in {study.folder}; --set name=... would keep both"]
 
 
 def record(study: Study, command: list[str]) -> None:

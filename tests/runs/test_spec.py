@@ -29,7 +29,7 @@ SPEC = RunSpec(
 
 
 def test_the_id_is_the_same_on_every_machine() -> None:
-    assert SPEC.folder == "squeezesegv2-512-synthetic-10-real-8-encoder-seed3-14e9d98acc01"
+    assert SPEC.folder == "squeezesegv2-512-synthetic-10ep-real-8scans-encoder-seed3-14e9d98acc01"
 
 
 def test_a_spec_survives_json() -> None:

@@ -248,3 +248,24 @@ def test_a_dead_maker_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         write_world(TINY, tmp_path / "world", processes=2, progress=False)
     assert "processes=1" in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_world(TINY, tmp_path / "file" / "world", processes=1, progress=False)
+
+
+def test_the_same_spec_gives_the_world_that_is_written_down(tmp_path: Path) -> None:
+    """When this goes red, the same spec gives another world: raise WORLD_VERSION, so that no cached one is reused."""
+    world = write_world(TINY, tmp_path / "world", processes=1, progress=False)
+    found = {}
+    for domain, root, taxonomy in (("synthetic", world.synthetic, "synlidar"), ("real", world.real, "semantic-kitti")):
+        data = open_dataset(root, taxonomy)
+        points, classes = data.read(data.scans()[0])
+        found[domain] = (len(points), float(np.abs(points[:, :3]).sum()), int(classes.sum()))
+    golden = {"synthetic": (989, 15459.2, 11117), "real": (921, 13637.5, 9410)}
+    for domain, (count, distance, classes) in golden.items():
+        assert found[domain][0] == pytest.approx(count, rel=0.02), found
+        assert found[domain][1] == pytest.approx(distance, rel=0.02), found
+        assert found[domain][2] == pytest.approx(classes, rel=0.03), found
