@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lidartune.report.results import DOMAINS, CellResult, StudyResults, as_matrix, committed_json
+from lidartune.report.committed import as_matrix, committed_json
+from lidartune.report.results import CellResult, StudyResults
+from lidartune.report.scores import DOMAINS
 from lidartune.transfer import gap
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from lidartune.report.headline import headline
 from lidartune.report.results import StudyResults
-from lidartune.report.terminal import TextTable, absent_lines, caption, gap_text, matrix_text
+from lidartune.report.texts import TextTable, absent_lines, caption, gap_text, matrix_text
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\to$", "±": r"$\pm$", "<": r"\textless{}",
-    ">": r"\textgreater{}",
+    ">": r"\textgreater{}", "–": "--",
 }  # fmt: skip
 
 

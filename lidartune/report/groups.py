@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lidartune.report.results import DOMAINS, CellResult, Score, StudyResults
+from lidartune.report.results import CellResult, StudyResults
+from lidartune.report.scores import DOMAINS, Score
 from lidartune.transfer import gap
 
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:\\|\\\\|~?/)(?:[^\s/\\:;,'\"()]+[/\\])+")
@@ -78,25 +79,34 @@ def mean_score(
     return float(gap.mean_iou(matrix, shared_classes(results) if shared else results.class_sets[domain]))
 
 
+def _scores_of(group: Group) -> dict[str, tuple[str, str]]:
+    """gap.SCORES, without the control where something is frozen: its training never freezes, so it is none there."""
+    return {name: place for name, place in gap.SCORES.items() if name != "real_real" or group.key[3] == "none"}
+
+
 def mean_scores(results: StudyResults, group: Group, *, shared: bool = False) -> dict[str, gap.Floats]:
-    """The names of gap.SCORES -> (seeds,) mIoU."""
+    """The names of gap.SCORES, as far as the setting has them -> (seeds,) mIoU."""
     return {
         name: np.array([mean_score(results, c, role, domain, shared=shared) for c in group.cells])
-        for name, (role, domain) in gap.SCORES.items()
+        for name, (role, domain) in _scores_of(group).items()
     }
 
 
 def class_scores(results: StudyResults, group: Group) -> dict[str, gap.Floats]:
-    """The names of gap.SCORES -> (seeds, C) IoU."""
+    """The names of gap.SCORES, as far as the setting has them -> (seeds, C) IoU."""
     absent = np.full(len(results.classes), np.nan)
     return {
         name: np.stack([absent if (m := c.matrix(role, domain)) is None else gap.iou(m) for c in group.cells])
-        for name, (role, domain) in gap.SCORES.items()
+        for name, (role, domain) in _scores_of(group).items()
     }
 
 
-def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[float, float]:
-    """Block-bootstrap interval over the real test scans of a role or of its difference from another; mean of seeds."""
+def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[float, float, int]:
+    """Block-bootstrap interval over the real test scans of a role or of its difference from another; mean of seeds.
+
+    Returns:
+        low, high, and the number of blocks that are drawn from; 0 where the seeds have none in common.
+    """
     picked: list[list[np.ndarray]] = []
     names: set[tuple[str, ...]] = set()
     for cell in group.cells:
@@ -106,9 +116,10 @@ def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[f
         names |= {s.block_names["real"] for s in scores}
         picked.append([s.blocks["real"] for s in scores])
     if not picked or len(names) != 1:
-        return float("nan"), float("nan")
+        return float("nan"), float("nan"), 0
     counts = [np.stack(column) for column in zip(*picked, strict=True)]
-    return gap.block_bootstrap(counts[0], counts[1] if minus is not None else None)
+    low, high = gap.block_bootstrap(counts[0], counts[1] if minus is not None else None)
+    return low, high, counts[0].shape[1]
 
 
 def _score_of(cell: CellResult, role: str | None) -> Score | None:

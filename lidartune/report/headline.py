@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lidartune.report.groups import Group, group_cells, mean_scores
@@ -32,58 +34,97 @@ def headline(results: StudyResults) -> list[str]:
 def _sentence(
     results: StudyResults, groups: list[Group], pretrained: str, measure: str, opening: str, claim: str
 ) -> str:
+    settings = _settings(results, groups, measure)
+    if not settings:
+        return f"{opening}: n/a, no setting has both figures yet."
+    differences = [difference for _, difference in settings]
+    pooled = _pooled(differences)
+    said = claim.format(pretrained=pretrained, amount=_amount(pooled, measure))
+    where, spread = "", ""
+    if len(settings) > 1:
+        where = f", on average over {len(settings)} settings"
+        spread = "; " + _spread([_pooled([difference]) for difference in differences], measure)
+    apart = _backbones_apart(settings, measure)
+    return f"{opening}{where}, {said} ({_certainty(pooled, measure)}{spread}){apart}."
+
+
+def _settings(results: StudyResults, groups: list[Group], measure: str) -> list[tuple[Group, dict[int, float]]]:
+    """The settings that have the measure: seed -> difference, seeds without it left out."""
     minuend, subtrahend = gap.DIFFERENCES[measure]
-    if measure == "domain_gap":  # nothing is fine-tuned yet: settings that differ in the freeze policy are the same
-        groups = list({(*group.key[:3], group.key[4]): group for group in groups}.values())
-    by_group = []
+    found: dict[Any, tuple[Group, dict[int, float]]] = {}
     for group in groups:
         scores = mean_scores(results, group)
-        by_group.append(dict(zip((c.seed for c in group.cells), scores[minuend] - scores[subtrahend], strict=True)))
-    there = [(g, d) for g, d in zip(groups, by_group, strict=True) if any(np.isfinite(v) for v in d.values())]
-    if not there:
-        return f"{opening}: n/a, no setting has both figures yet."
-    # Averaged over the settings seed by seed, so that the interval over seeds needs no more than paired seeds.
-    seeds = [
-        s for s in sorted({s for _, d in there for s in d}) if all(np.isfinite(d.get(s, np.nan)) for _, d in there)
-    ]
-    pooled = gap.t_interval(np.array([np.mean([d[s] for _, d in there]) for s in seeds]))
-    intervals = [(g, gap.t_interval(np.array(list(d.values())))) for g, d in there]
-    if len(there) == 1:
-        where, pooled = "", intervals[0][1]
-    elif seeds:
-        where = f", on average over {len(there)} settings"
-    else:
-        # No seed has all settings: the mean over settings has no paired interval.
-        mean = np.mean([i.mean for _, i in intervals])
-        where = f", on average over {len(there)} settings"
-        pooled = gap.Interval(mean=mean, low=np.nan, high=np.nan, seeds=min(int(i.seeds) for _, i in intervals))
-    said = claim.format(pretrained=pretrained, amount=_amount(pooled, measure))
-    spread = "" if len(there) == 1 else "; " + _spread(intervals)
-    return f"{opening}{where}, {said} ({_certainty(pooled)}{spread})."
+        by_seed = zip(group.cells, scores[minuend] - scores[subtrahend], strict=True)
+        there = {cell.seed: float(value) for cell, value in by_seed if np.isfinite(value)}
+        # The domain gap is there before fine-tuning: what that freezes and which scans it sees makes no other setting.
+        key = group.key[:3] if measure == "domain_gap" else group.key
+        if len(there) > (len(found[key][1]) if key in found else 0):
+            found[key] = group, there
+    return list(found.values())
+
+
+def _pooled(differences: list[dict[int, float]]) -> gap.Interval:
+    """The mean over settings, averaged seed by seed: the interval over seeds then needs no more than paired seeds.
+
+    Where no seed has all settings, their mean has no interval.
+    """
+    seeds = sorted(set.intersection(*(set(difference) for difference in differences)))
+    if seeds:
+        return gap.t_interval(np.array([np.mean([d[seed] for d in differences]) for seed in seeds]))
+    mean = np.mean([np.mean(list(d.values())) for d in differences])
+    return gap.Interval(mean=mean, low=np.nan, high=np.nan, seeds=min(len(d) for d in differences))
+
+
+def _backbones_apart(settings: list[tuple[Group, dict[int, float]]], measure: str) -> str:
+    """The mean of each backbone where they differ in sign and not by chance alone: an average would hide both."""
+    by_backbone: dict[str, list[dict[int, float]]] = {}
+    for group, difference in settings:
+        by_backbone.setdefault(group.key[0], []).append(difference)
+    means = {backbone: _pooled(differences) for backbone, differences in by_backbone.items()}
+    signs = {float(np.sign(interval.mean)) for interval in means.values()}
+    if not {-1.0, 1.0} <= signs or not {gap.verdict(i) for i in means.values()} & {"positive", "negative"}:
+        return ""
+    return ": " + ", ".join(
+        f"{backbone} {_amount(interval, measure)} ({_bounds(interval, measure)})"
+        for backbone, interval in means.items()
+    )
 
 
 def _amount(interval: gap.Interval, measure: str) -> str:
     points = 100 * float(interval.mean)
-    if measure == "domain_gap":
-        return f"{abs(points):.1f} points {'below' if points >= 0 else 'above'}"
-    return f"{abs(points):.1f} points {'higher' if points >= 0 else 'lower'}"
+    more, less = ("below", "above") if measure == "domain_gap" else ("higher", "lower")
+    return f"{abs(points):.1f} points {more if points >= 0 else less}"
 
 
-def _certainty(interval: gap.Interval) -> str:
+def _bounds(interval: gap.Interval, measure: str) -> str:
+    """Both ends as the sentence speaks: a gain with its sign, the domain gap as so much below or above."""
+    low, high = 100 * float(interval.low), 100 * float(interval.high)
+    if np.isnan(low):
+        return "no interval"
+    if measure != "domain_gap":
+        return f"{low:+.1f} to {high:+.1f}"
+    if low >= 0:
+        return f"{low:.1f} to {high:.1f} below"
+    return f"{-high:.1f} to {-low:.1f} above" if high <= 0 else f"{-low:.1f} above to {high:.1f} below"
+
+
+def _certainty(interval: gap.Interval, measure: str) -> str:
     seeds = count(int(interval.seeds), "seed")
     if np.isnan(interval.low):
         return f"no interval: {seeds}"
-    bounds = f"95 % interval {100 * float(interval.low):+.1f} to {100 * float(interval.high):+.1f}"
+    bounds = f"95 % interval {_bounds(interval, measure)}"
     if gap.verdict(interval) == "not distinguishable":
         return f"{bounds}: not distinguishable from no difference at {seeds}"
     return f"{bounds}, {seeds}"
 
 
-def _spread(intervals: list[tuple[Group, gap.Interval]]) -> str:
-    """How many settings say so by themselves: `above 0 in 4, below 0 in 1 of 8 settings`."""
-    verdicts = [gap.verdict(interval) for _, interval in intervals]
-    above, below = verdicts.count("positive"), verdicts.count("negative")
-    return f"interval above 0 in {above}, below 0 in {below} of {len(verdicts)} settings"
+def _spread(intervals: list[gap.Interval], measure: str) -> str:
+    """How many settings say so by themselves: `interval above 0 in 4, below 0 in 1 of 8 settings`."""
+    verdicts = [gap.verdict(interval) for interval in intervals]
+    more, less = verdicts.count("positive"), verdicts.count("negative")
+    if measure == "domain_gap":
+        return f"interval all below in {more}, all above in {less} of {len(verdicts)} settings"
+    return f"interval above 0 in {more}, below 0 in {less} of {len(verdicts)} settings"
 
 
 def count(number: int, noun: str) -> str:

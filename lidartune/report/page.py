@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from lidartune.report.committed import committed_file
 from lidartune.report.exports import one_line
 from lidartune.report.headline import headline
-from lidartune.report.results import CellResult, StudyResults, committed_file
-from lidartune.report.terminal import NA, TextTable, absent_lines, caption, gap_text, matrix_text, percent
+from lidartune.report.results import CellResult, StudyResults
+from lidartune.report.texts import NA, NOT_HERE, TextTable, absent_lines, caption, gap_text, matrix_text, percent
 
 _STYLE = """
 :root{--ink:#1b1f24;--soft:#5d6671;--line:#dde1e6;--band:#f6f7f9;--accent:#0072b2}
@@ -38,7 +39,7 @@ t.querySelectorAll('th').forEach(function(o){o.removeAttribute('aria-sort')});
 th.setAttribute('aria-sort',up?'ascending':'descending');
 function val(r){return r.cells[i].textContent.trim()}
 Array.from(b.rows).sort(function(x,y){var a=val(x),c=val(y);
-if((a==='n/a')!==(c==='n/a'))return a==='n/a'?1:-1;
+function no(s){return s==='n/a'||s==='–'}if(no(a)!==no(c))return no(a)?1:-1;
 var m=parseFloat(a),n=parseFloat(c),d=isNaN(m)||isNaN(n)?a.localeCompare(c):m-n;return up?d:-d
 }).forEach(function(r){b.appendChild(r)})}
 th.addEventListener('click',sort);
@@ -78,7 +79,7 @@ def _paragraphs(lines: list[str], kind: str) -> str:
 
 def _table(table: TextTable) -> str:
     def cell(index: int, text: str) -> str:
-        kind = "name" if index < table.left else "na" if text == NA else ""
+        kind = "name" if index < table.left else "na" if text in (NA, NOT_HERE) else ""
         return f"<td class='{kind}'>{escape(text)}</td>"
 
     heads = "".join(

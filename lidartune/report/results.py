@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,26 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidartune.errors import UserError
-from lidartune.transfer import gap
+from lidartune.report.scores import DOMAINS, Score, read_score
 
-DOMAINS = ("synthetic", "real")
-LEVELS = ("points", "pixels", "no_vote", "ceiling")
-# In this order the first role that is not there gives a cell its status.
+# In this order the first role that is not there says why a cell is not done.
 ROLES = (
     "pretrained", "start", "finetuned", "scratch_start", "scratch", "full", "scratch_longer", "full_equal",
     "full_longer", "pretrained_longer", "synthetic_synthetic", "real_real", "real_synthetic",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """The test scores of one (run, epoch): `matrices[domain][level]` is (C, C), rows = truth, columns = predicted."""
-
-    epoch: int
-    updates: int
-    matrices: dict[str, dict[str, NDArray[np.int64]]]
-    block_names: dict[str, tuple[str, ...]]  # domain -> names of its blocks of consecutive scans
-    blocks: dict[str, gap.Floats]  # domain -> (B, 3, C-1), see gap.block_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +59,11 @@ class CellResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """A study as read from disk; `class_sets[domain]` (C,) marks the classes in the ground truth of that test split."""
+    """A study as read from disk.
+
+    `class_sets[domain]` (C,) marks the classes in the ground truth of that test split. `tested_part[domain]` is there
+    where only a spread of a test split is scored: (scans scored, scans that the split holds).
+    """
 
     name: str
     folder: Path
@@ -86,6 +76,7 @@ class StudyResults:
     failures: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
     class_sets: dict[str, NDArray[np.bool_]]
+    tested_part: dict[str, tuple[int, int]]
     curves: dict[str, Any] = field(default_factory=dict, compare=False)  # cache of curves.learning_curve
 
 
@@ -103,7 +94,7 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
         runs_root: folder of the runs; by default `runs` beside the study's folder.
 
     Raises:
-        UserError: plan.json is missing, is not JSON, or has another schema.
+        UserError: plan.json is missing, cannot be read, is not JSON, or has another schema.
     """
     study_folder = Path(study_folder)
     runs = Path(runs_root) if runs_root is not None else study_folder.parent / "runs"
@@ -111,32 +102,9 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
     failures = _optional_json(study_folder / "failures.json")
     manifest = _optional_json(study_folder / "manifest.json")
     classes = tuple(str(c) for c in plan["classes"])
-    seen: dict[tuple[str, int], tuple[Score | None, str]] = {}
-    cells = []
-    for cell in plan["cells"]:
-        roles = {}
-        for role in sorted(cell["roles"], key=lambda r: (ROLES.index(r) if r in ROLES else len(ROLES), r)):
-            run, epoch = str(cell["roles"][role]["run"]), int(cell["roles"][role]["epoch"])
-            if (run, epoch) not in seen:
-                seen[run, epoch] = read_score(runs / run, epoch, len(classes))
-            score, problem = seen[run, epoch]
-            roles[role] = RoleResult(run=run, epoch=epoch, score=score, problem=problem)
-        status, reason = _status(roles, failures)
-        cells.append(
-            CellResult(
-                backbone=str(cell["backbone"]),
-                width=int(cell["width"]),
-                pretrain_epochs=int(cell["pretrain_epochs"]),
-                freeze=str(cell["freeze"]),
-                labelled_scans="all" if cell["labelled_scans"] == "all" else int(cell["labelled_scans"]),
-                seed=int(cell["seed"]),
-                status=status,
-                reason=reason,
-                roles=roles,
-            )
-        )
-    cells.sort(key=lambda c: (cell_order(c.key), c.seed))
-    sets, differ = _class_sets([s for s, _ in seen.values() if s is not None], len(classes))
+    scored = _read_scores(plan, runs, len(classes))
+    cells = [_cell(entry, scored, failures) for entry in plan["cells"]]
+    sets, differ = _class_sets([score for score, _ in scored.values() if score is not None], len(classes))
     notes = [str(n) for n in manifest.get("notes", [])]
     notes += [f"Runs were scored on different {d} test splits: do not compare them." for d in differ]
     return StudyResults(
@@ -146,23 +114,81 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
         classes=classes,
         updates_per_epoch=int(plan["updates_per_epoch"]),
         finetune_epochs=int(plan["finetune_epochs"]),
-        cells=tuple(cells),
+        cells=tuple(sorted(cells, key=lambda c: (cell_order(c.key), c.seed))),
         excluded=tuple(plan.get("excluded", [])),
         failures=failures,
         notes=tuple(notes),
         class_sets=sets,
+        tested_part=_tested_part(manifest),
     )
+
+
+def _read_scores(plan: dict[str, Any], runs: Path, num_classes: int) -> dict[tuple[str, int], tuple[Score | None, str]]:
+    """(run, epoch) -> its score, or None and why not, for all that the plan names."""
+    places = {(str(role["run"]), int(role["epoch"])) for cell in plan["cells"] for role in cell["roles"].values()}
+    return {(run, epoch): read_score(runs / run, epoch, num_classes) for run, epoch in sorted(places)}
+
+
+def _cell(
+    entry: dict[str, Any],
+    scored: dict[tuple[str, int], tuple[Score | None, str]],
+    failures: dict[str, dict[str, Any]],
+) -> CellResult:
+    roles = {}
+    for role in sorted(entry["roles"], key=lambda r: (ROLES.index(r) if r in ROLES else len(ROLES), r)):
+        run, epoch = str(entry["roles"][role]["run"]), int(entry["roles"][role]["epoch"])
+        score, problem = scored[run, epoch]
+        roles[role] = RoleResult(run=run, epoch=epoch, score=score, problem=problem)
+    status, reason = _status(roles, failures)
+    return CellResult(
+        backbone=str(entry["backbone"]),
+        width=int(entry["width"]),
+        pretrain_epochs=int(entry["pretrain_epochs"]),
+        freeze=str(entry["freeze"]),
+        labelled_scans="all" if entry["labelled_scans"] == "all" else int(entry["labelled_scans"]),
+        seed=int(entry["seed"]),
+        status=status,
+        reason=reason,
+        roles=roles,
+    )
+
+
+def _status(roles: dict[str, RoleResult], failures: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """A cell is what its own end is (fine-tuning, or scratch where nothing is pretrained), then what the others are."""
+    end = "finetuned" if "finetuned" in roles else "scratch"
+    absent = {name: role for name, role in roles.items() if role.score is None}
+    failed = {name: failures[role.run] for name, role in absent.items() if role.run in failures}
+    if not absent:
+        return "done", ""
+    if end in failed:
+        status = "blocked" if failed[end].get("kind") == "blocked" else "failed"
+        return status, f"{end}: {failed[end].get('message', '')}"
+    if failed and end not in absent:
+        name = min(failed, key=lambda n: failed[n].get("kind") == "blocked")  # what failed itself says more
+        return "failed", f"{name}: {failed[name].get('message', '')}"
+    name = end if end in absent else next(iter(absent))
+    return "missing", f"{name}: {absent[name].problem}"
+
+
+def _tested_part(manifest: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    found = {}
+    for domain in DOMAINS:
+        scans = manifest.get("domains", {}).get(domain, {}).get("scans", {})
+        scored, available = scans.get("test"), scans.get("test_available")
+        if scored is not None and available is not None and scored != available:
+            found[domain] = int(scored), int(available)
+    return found
 
 
 def _read_plan(study_folder: Path) -> dict[str, Any]:
     path = study_folder / "plan.json"
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         inside = sorted(p.parent.name for p in study_folder.glob("*/plan.json"))
         do = f"name a study inside it: {', '.join(inside)}" if inside else "run the study first, or name its folder"
         raise UserError("this is not the folder of a study", where=study_folder, wanted="a plan.json", do=do) from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             "the study's plan cannot be read", where=path, found=error, wanted="JSON", do="run the study again"
         ) from None
@@ -182,86 +208,9 @@ def _optional_json(path: Path) -> dict[str, Any]:
     """A JSON object, or {} where the file is not there or not whole: the report then goes on with what it has."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def committed_file(run_folder: Path, epoch: int, kind: str, name: str) -> tuple[bytes | None, str]:
-    """The bytes of a committed file, or None and why not.
-
-    A commit that is missing or not whole JSON counts as not there; a file unlike its listed size or hash as damaged.
-    """
-    folder = run_folder / f"epoch-{epoch:06d}" / kind
-    try:
-        entry = json.loads((folder / "commit.json").read_bytes())["files"][name]
-        path, size, digest = str(entry["path"]), int(entry["bytes"]), str(entry["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, f"{kind} of epoch {epoch} not there yet"
-    if Path(path).name != path:
-        return None, f"{kind} of epoch {epoch} is damaged: its commit names a file elsewhere"
-    try:
-        data = (folder / path).read_bytes()
-    except OSError:
-        return None, f"{kind} of epoch {epoch} is damaged: {path} is missing"
-    if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
-        return None, f"{kind} of epoch {epoch} is damaged: {path} is unlike its commit"
-    return data, ""
-
-
-def committed_json(run_folder: Path, epoch: int, kind: str, name: str) -> tuple[dict[str, Any] | None, str]:
-    """As `committed_file`, parsed."""
-    data, problem = committed_file(run_folder, epoch, kind, name)
-    if data is None:
-        return None, problem
-    try:
-        value = json.loads(data)
-    except ValueError:
-        value = None
-    return (value, "") if isinstance(value, dict) else (None, f"{kind} of epoch {epoch} is damaged: {name} is not JSON")
-
-
-def read_score(run_folder: Path, epoch: int, num_classes: int) -> tuple[Score | None, str]:
-    """The test scores of one epoch of a run, or None and why not."""
-    data, problem = committed_json(run_folder, epoch, "test", "scores.json")
-    if data is None:
-        return None, problem
-    try:
-        matrices, names, blocks = {}, {}, {}
-        for domain in (d for d in DOMAINS if d in data):
-            matrices[domain] = {
-                level: as_matrix(data[domain][level], num_classes) for level in LEVELS if level in data[domain]
-            }
-            parts = data[domain].get("blocks") or []
-            names[domain] = tuple(f"{b['sequence']}/{b['first']}-{b['last']}" for b in parts)
-            if parts:
-                blocks[domain] = gap.block_counts(np.stack([as_matrix(b["points"], num_classes) for b in parts]))
-        score = Score(
-            epoch=int(data["epoch"]), updates=int(data["updates"]), matrices=matrices, block_names=names, blocks=blocks
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        return None, f"test of epoch {epoch} is damaged: {error}"
-    return score, ""
-
-
-def as_matrix(rows: Any, num_classes: int) -> NDArray[np.int64]:
-    """(C, C) counts from JSON rows; ValueError where they are something else."""
-    matrix = np.array(rows, dtype=np.int64)
-    if matrix.shape != (num_classes, num_classes):
-        raise ValueError(f"a confusion matrix of shape {matrix.shape} for {num_classes} classes")
-    return matrix
-
-
-def _status(roles: dict[str, RoleResult], failures: dict[str, dict[str, Any]]) -> tuple[str, str]:
-    for name, role in roles.items():
-        if role.score is not None:
-            continue
-        failure = failures.get(role.run)
-        if failure is None:
-            return "missing", f"{name}: {role.problem}"
-        status = "blocked" if failure.get("kind") == "blocked" else "failed"
-        return status, f"{name}: {failure.get('message', '')}"
-    return "done", ""
 
 
 def _class_sets(scores: list[Score], num_classes: int) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:

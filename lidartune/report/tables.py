@@ -50,7 +50,7 @@ CLASS_MEASURES = (
     "synthetic_to_real", "finetuned", "scratch", "scratch_longer", "full_longer",
     "domain_gap", "gain_equal_finetuning", "gain_equal_total", "jumpstart", "forgetting",
 )  # fmt: skip
-THRESHOLDS = (0.5, 0.75, 0.9, 1.0)  # shares of the last validation score of the longer scratch run
+THRESHOLDS = (0.5, 0.75, 0.9, 1.0)  # shares of scratch's validation score after the fine-tuning epochs
 
 
 def gap_table(results: StudyResults) -> pd.DataFrame:
@@ -79,7 +79,9 @@ def gap_table(results: StudyResults) -> pd.DataFrame:
                 name, gap.t_interval(np.array([mean_score(results, c, role, domain, level) for c in group.cells]))
             )
         for name, role, minus in (("finetuned", "finetuned", None), ("gain_equal_finetuning", "finetuned", "scratch")):
-            row[f"{name}_test_split_low"], row[f"{name}_test_split_high"] = block_interval(group, role, minus)
+            low, high, blocks = block_interval(group, role, minus)
+            stem = f"{name}_test_split"
+            row |= {f"{stem}_low": low, f"{stem}_high": high, f"{stem}_blocks": blocks}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -110,7 +112,10 @@ def cells_table(results: StudyResults) -> pd.DataFrame:
 
 
 def matrix_table(results: StudyResults) -> pd.DataFrame:
-    """Long: one row a setting x trained on x scored on, all after pretraining + fine-tuning updates."""
+    """Long: one row a setting x trained on x scored on, all after pretraining + fine-tuning updates.
+
+    `freeze` is the setting's; `freeze_of_training` that of the row's training: only fine-tuning ever freezes.
+    """
     rows = []
     for group in group_cells(results):
         for trained, role in trained_on(group).items():
@@ -121,6 +126,7 @@ def matrix_table(results: StudyResults) -> pd.DataFrame:
                 rows.append(
                     _key_fields(group)
                     | {"trained_on": trained, "scored_on": domain, "role": role}
+                    | {"freeze_of_training": group.key[3] if role == "finetuned" else "none"}
                     | {"updates": (group.key[2] + results.finetune_epochs) * results.updates_per_epoch}
                     | {"in_plan": "yes" if epochs else "no"}
                     | _interval_fields("miou", interval)
@@ -157,7 +163,8 @@ def learning_table(results: StudyResults) -> pd.DataFrame:
     """One row a setting: area, asymptote and updates to thresholds of fine-tuning's and scratch's validation curves.
 
     Both curves are the real domain's validation mIoU on points over the fine-tuning updates. A threshold is a share of
-    the same seed's last scratch score; updates are over the seeds that reach it, `_never` counts those that do not.
+    the same seed's last scratch score; updates are over the seeds that reach it, `_never` counts those that do not,
+    and `_saved` is scratch - fine-tuned over the seeds in which both do.
     """
     rows = []
     for group in group_cells(results):
@@ -172,14 +179,23 @@ def learning_table(results: StudyResults) -> pd.DataFrame:
             ):
                 row |= _interval_fields(f"{name}_{label}", gap.t_interval(values))
         for share in THRESHOLDS:
-            for label, place in (("finetuned", 1), ("scratch", 2)):
-                reached = [gap.updates_to_threshold(p[0], p[place], share * p[2][-1]) for p in pairs]
-                there = [v for v in reached if math.isfinite(v)]
-                stem = f"updates_to_{round(share * 100)}_percent_{label}"
-                row[stem] = float(np.mean(there)) if there else math.nan
-                row[f"{stem}_never"] = len(reached) - len(there)
+            row |= _threshold_fields(f"updates_to_{round(share * 100)}_percent", pairs, share)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _threshold_fields(
+    stem: str, pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], share: float
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    reached = {}
+    for label, place in (("finetuned", 1), ("scratch", 2)):
+        updates = np.array([gap.updates_to_threshold(pair[0], pair[place], share * pair[2][-1]) for pair in pairs])
+        reached[label] = np.where(np.isfinite(updates), updates, np.nan)  # inf = never
+        fields[f"{stem}_{label}"] = float(gap.nan_mean(reached[label], 0))
+        fields[f"{stem}_{label}_never"] = int(np.isnan(reached[label]).sum())
+    saved = gap.paired_difference(reached["scratch"], reached["finetuned"])
+    return fields | _interval_fields(f"{stem}_saved", saved)
 
 
 def _curve_pair(results: StudyResults, cell: CellResult) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from lidartune.report.results import DOMAINS, as_matrix, committed_file, committed_json
+from lidartune.report.committed import as_matrix, committed_file, committed_json
+from lidartune.report.scores import DOMAINS
 from lidartune.transfer import gap
 
 EVENTS_NAME = "events.out.tfevents.0.lidartune"  # one file a run, under our own name: nobody else's is ever removed
@@ -41,6 +43,8 @@ class StudyWriter:
         self.names = readable_names(runs)
         for stale in self._folder.glob(f"*/{EVENTS_NAME}"):
             stale.unlink(missing_ok=True)
+            with suppress(OSError):  # somebody keeps other files there
+                stale.parent.rmdir()
         self._shown = {
             run: _RunEvents(self._runs_root / run, self._folder / name, self._classes)
             for run, name in self.names.items()
@@ -60,17 +64,6 @@ def rewrite_events(study_folder: Path, runs_root: Path) -> None:
     StudyWriter(study_folder, runs_root)
 
 
-def write_run_events(
-    run_folder: Path, tensorboard_folder: Path, name: str, classes: list[str] | None = None
-) -> list[int]:
-    """Writes one run's events afresh under `tensorboard_folder/name`; returns the epochs that they hold.
-
-    Args:
-        classes: the class names for the per-class tags, index 0 ignored; by default `class 1`, `class 2`, ...
-    """
-    return _RunEvents(Path(run_folder), Path(tensorboard_folder) / name, classes).write_all()
-
-
 def readable_names(runs: set[str]) -> dict[str, str]:
     """Run folder name -> the name to show: without the id behind the last dash where that stays unique."""
     short = {run: run.rpartition("-")[0] or run for run in runs}
@@ -81,23 +74,23 @@ def readable_names(runs: set[str]) -> dict[str, str]:
 class _RunEvents:
     """The event file of one run, and what it already holds."""
 
-    def __init__(self, run_folder: Path, folder: Path, classes: list[str] | None):
+    def __init__(self, run_folder: Path, folder: Path, classes: list[str]):
         self._run_folder, self._folder, self._classes = run_folder, folder, classes
         self._held: set[tuple[int, str]] = set()
 
-    def write_all(self) -> list[int]:
+    def write_all(self) -> None:
         """Replaces the file by what is committed now."""
         (self._folder / EVENTS_NAME).unlink(missing_ok=True)
         self._held.clear()
-        return self.write(_epochs(self._run_folder))
+        self.write(_epochs(self._run_folder))
 
-    def write(self, epochs: list[int] | range) -> list[int]:
+    def write(self, epochs: list[int] | range) -> None:
         """Appends those of `epochs` that are committed and not in the file yet."""
         wanted = [(e, kind) for e in epochs for kind in ("metrics", "test") if (e, kind) not in self._held]
         rows = [(e, kind, self._values(e, kind)) for e, kind in wanted]
         rows = [row for row in rows if row[2]]
         if not rows:
-            return []
+            return
         path = self._folder / EVENTS_NAME
         self._folder.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
@@ -111,7 +104,6 @@ class _RunEvents:
                 event = Event(wall_time=wall_time, step=epoch, summary=Summary(value=values))
                 writer.write(event.SerializeToString())
                 self._held.add((epoch, kind))
-        return sorted({epoch for epoch, _, _ in rows})
 
     def _values(self, epoch: int, kind: str) -> list[Any]:
         name = "metrics.json" if kind == "metrics" else "scores.json"
@@ -139,8 +131,8 @@ class _RunEvents:
             figures = [(f"miou {split}/{domain} {level}", float(gap.mean_iou(confusion)))]
             if level == "points" and split == "validation":
                 per_class = gap.iou(confusion)
-                names = self._classes or [f"class {i}" for i in range(len(per_class))]
-                figures += [(f"per class {domain}/{names[i]}", float(per_class[i])) for i in range(1, len(per_class))]
+                named = list(zip(self._classes, per_class, strict=False))[1:]
+                figures += [(f"per class {domain}/{name}", float(value)) for name, value in named]
             # A class without a labelled point has no value at all, never 0.
             values += [Summary.Value(tag=t, simple_value=v) for t, v in figures if not np.isnan(v)]
         return values

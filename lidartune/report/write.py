@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidartune.report.results import load_study
+from lidartune.errors import UserError
+from lidartune.report.results import StudyResults, load_study
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,13 +23,31 @@ def write_report(study_folder: Path, *, console: Console | None = None, runs_roo
         runs_root: folder of the runs; by default `runs` beside the study's folder.
 
     Raises:
-        UserError: the folder holds no plan that can be read.
+        UserError: the folder holds no plan that can be read, or the report cannot be written there.
     """
-    # pandas and matplotlib take a second to import: not before somebody wants a report.
-    from lidartune.report import exports, figures, page, tables, terminal
-
     results = load_study(study_folder, runs_root)
     folder = results.folder / "report"
+    try:
+        _write_files(results, folder)
+    except OSError as error:
+        raise UserError(
+            "the report cannot be written",
+            where=error.filename or folder,
+            found=error.strerror or error,
+            wanted="a folder that can be written, with space left",
+            do="make it so, or copy the study's folder and `runs` beside it to another place and report on the copy",
+        ) from None
+    if console is not None:
+        from lidartune.report import terminal
+
+        terminal.print_tables(results, console)
+    return folder
+
+
+def _write_files(results: StudyResults, folder: Path) -> None:
+    # pandas and matplotlib take a second to import: not before somebody wants a report.
+    from lidartune.report import exports, figures, page, tables, texts
+
     folder.mkdir(parents=True, exist_ok=True)
     per_class = tables.per_class_table(results)
     frames = {
@@ -45,10 +64,7 @@ def write_report(study_folder: Path, *, console: Console | None = None, runs_roo
     figures.draw_curves(figures.curve_data(results), folder / "curves.svg")
     figures.draw_gains(figures.gain_data(results), folder / "gap.svg")
     (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
-    for name, text in (("gap", terminal.gap_text(results)), ("matrix", terminal.matrix_text(results))):
+    for name, text in (("gap", texts.gap_text(results)), ("matrix", texts.matrix_text(results))):
         (folder / f"{name}.tex").write_text(exports.latex(text), encoding="utf-8", newline="\n")
     drawn = {"Learning curves": folder / "curves.svg", "Gain over training from scratch": folder / "gap.svg"}
     page.write_page(results, per_class, drawn, folder / "index.html")
-    if console is not None:
-        terminal.print_tables(results, console)
-    return folder

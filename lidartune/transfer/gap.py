@@ -16,6 +16,7 @@ from scipy.special import stdtrit  # the quantile of scipy.stats.t, without that
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
+FEWEST_BLOCKS = 5  # a percentile interval over fewer blocks of test scans covers too little to be shown
 
 # name -> (role of the run, domain whose test split it is scored on)
 SCORES: dict[str, tuple[str, str]] = {
@@ -30,12 +31,14 @@ SCORES: dict[str, tuple[str, str]] = {
     "full": ("full", "real"),
     "full_equal": ("full_equal", "real"),
     "full_longer": ("full_longer", "real"),
+    "real_real": ("real_real", "real"),
 }
 # name -> (minuend, subtrahend)
 DIFFERENCES: dict[str, tuple[str, str]] = {
     "domain_gap": ("full_equal", "synthetic_to_real"),
     "gain_equal_finetuning": ("finetuned", "scratch"),
     "gain_equal_total": ("finetuned", "scratch_longer"),
+    "gain_over_real_control": ("finetuned", "real_real"),
     "jumpstart": ("start", "scratch_start"),
     "forgetting": ("synthetic_to_synthetic", "finetuned_on_synthetic"),
 }
@@ -87,13 +90,6 @@ def iou_from_counts(truth: Floats, predicted: Floats, hit: Floats) -> Floats:
     result = np.full((*truth.shape[:-1], truth.shape[-1] + 1), np.nan)
     np.divide(hit, truth + predicted - hit, out=result[..., 1:], where=truth > 0)
     return result
-
-
-def ground_truth_classes(confusion: NDArray[Any]) -> NDArray[np.bool_]:
-    """(..., C) True for the classes that the labelled points hold; the class set of a mean. Class 0 is never in it."""
-    present = np.asarray(confusion).sum(-1) > 0
-    present[..., 0] = False
-    return present
 
 
 def mean_iou(confusion: NDArray[Any], classes: NDArray[np.bool_] | None = None) -> Floats:
@@ -215,27 +211,48 @@ def block_bootstrap(
     """Percentile interval of a mean IoU (or of a difference of two) over resampled blocks of consecutive test scans.
 
     It says how far the figure hangs on which scans were tested, with the trained networks held fixed; blocks because
-    neighbouring scans resemble each other. It is not the interval over seeds and is reported apart from it.
+    neighbouring scans resemble each other. It is not the interval over seeds and is reported apart from it. Every draw
+    holds all classes of the split, so that all means are over the same classes.
 
     Args:
         counts: (seeds, B, 3, C-1) from `block_counts`; the same blocks are drawn for all seeds, which are averaged.
         minus: the same for what is subtracted, on the same blocks in the same order.
 
     Returns:
-        (low, high); nan where there are fewer than two blocks.
+        (low, high); nan where there are fewer than FEWEST_BLOCKS blocks, or classes in so few of them that less than
+        one draw in 20 holds them all.
     """
     seeds, blocks = counts.shape[:2]
-    if blocks < 2 or seeds == 0:
+    if blocks < FEWEST_BLOCKS or seeds == 0:
         return float("nan"), float("nan")
-    weights = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=draws)
+    weights = _draw_blocks(counts[:, :, 0].max(0) > 0, draws, np.random.default_rng(seed))
+    if len(weights) < draws:
+        return float("nan"), float("nan")
 
     def resampled(each: Floats) -> Floats:
-        drawn = np.einsum("rb,sbkc->srkc", weights.astype(np.float64), each, optimize=True)
+        drawn = np.einsum("rb,sbkc->srkc", weights, each, optimize=True)
         return nan_mean(iou_from_counts(drawn[:, :, 0], drawn[:, :, 1], drawn[:, :, 2]), axis=-1).mean(0)
 
     values = resampled(counts) if minus is None else resampled(counts) - resampled(minus)
     low, high = np.nanquantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
+
+
+def _draw_blocks(present: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> Floats:
+    """(draws, B) how often each block is drawn; fewer rows where 20 tries a draw do not hold all classes often enough.
+
+    Args:
+        present: (B, C-1) the classes of each block's ground truth.
+    """
+    blocks = len(present)
+    there = present[:, present.any(0)].astype(np.float64)
+    kept = np.empty((0, blocks))
+    for _ in range(20):
+        weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=draws).astype(np.float64)
+        kept = np.concatenate([kept, weights[(weights @ there > 0).all(1)]])[:draws]
+        if len(kept) == draws:
+            break
+    return kept
 
 
 def area(updates: NDArray[Any], score: NDArray[Any]) -> float:

@@ -34,30 +34,50 @@ def test_a_finished_study(finished: Path) -> None:
     assert not results.notes and results.updates_per_epoch == 32
 
 
+FAILED = {"kind": "failed", "message": "loss became nan", "log": None}
+BLOCKED = {"kind": "blocked", "message": "needs x, which failed: loss became nan", "log": None}
+
+
 @pytest.mark.parametrize(
-    ("failure", "status", "reason"),
+    ("gone", "status", "reason"),
     [
-        (None, "missing", "finetuned: test of epoch 4 not there yet"),
-        ({"kind": "failed", "message": "loss became nan", "log": None}, "failed", "finetuned: loss became nan"),
-        ({"kind": "blocked", "message": "its start failed", "log": None}, "blocked", "finetuned: its start failed"),
+        ({"finetuned": None, "real_real": None}, "missing", "finetuned: test of epoch 4 not there yet"),
+        ({"finetuned": FAILED, "real_real": None}, "failed", "finetuned: loss became nan"),
+        # The pretraining failed: the cell's own end is blocked, whichever role is looked at first.
+        ({"pretrained": FAILED, "start": BLOCKED, "finetuned": BLOCKED}, "blocked", f"finetuned: {BLOCKED['message']}"),
+        # A reference failed: a failure where the end is there, and nothing about the cell where it is still to come.
+        ({"scratch_longer": FAILED}, "failed", "scratch_longer: loss became nan"),
+        ({"full_longer": BLOCKED, "real_real": FAILED}, "failed", "real_real: loss became nan"),
+        ({"finetuned": None, "scratch_longer": FAILED}, "missing", "finetuned: test of epoch 4 not there yet"),
+        ({"scratch_longer": None}, "missing", "scratch_longer: test of epoch 7 not there yet"),
     ],
 )
-def test_the_first_role_that_is_not_there_decides(
-    tmp_path: Path, failure: dict[str, object] | None, status: str, reason: str
+def test_the_cells_own_end_decides_then_the_others(
+    tmp_path: Path, gone: dict[str, dict[str, object] | None], status: str, reason: str
 ) -> None:
     study = make_study(tmp_path, seeds=(0, 1), curves=False)
-    remove(study, "real_real", 4)
-    run = remove(study, "finetuned", 4)
-    if failure is not None:
-        edit(study / "failures.json", lambda f: f.update({run: failure}))
+    epochs = {"pretrained": 3, "start": 0, "scratch_longer": 7, "full_longer": 7}
+    for role, failure in gone.items():
+        run = remove(study, role, epochs.get(role, 4))
+        if failure is not None:
+            edit(study / "failures.json", lambda f, run=run, failure=failure: f.update({run: failure}))
     results = load_study(study)
     assert [(c.status, c.reason) for c in results.cells] == [(status, reason), ("done", "")]
     # What is there is reported, what is not is n/a and never 0.
     row = cells_table(results).iloc[0]
-    assert row["scratch"] > 0.3 and np.isnan(row["finetuned"]) and np.isnan(row["real_then_real_scored_on_real"])
+    assert row["scratch"] > 0.3 and np.isnan(row["finetuned"]) == ("finetuned" in gone)
+    assert np.isnan(row["real_then_real_scored_on_real"]) == ("real_real" in gone)
     table = gap_table(results).iloc[0]
-    assert (table["seeds_done"], table["finetuned_seeds"], table["scratch_seeds"]) == (1, 1, 2)
+    assert (table["seeds_done"], table["finetuned_seeds"], table["scratch_seeds"]) == (1, 2 - ("finetuned" in gone), 2)
     assert table["status"] == status and reason in table["reason"]
+
+
+def test_without_pretraining_the_end_is_scratch(tmp_path: Path) -> None:
+    study = make_study(tmp_path, seeds=(0,), pretrain_epochs=(0,), curves=False)
+    run = remove(study, "scratch", 4)
+    edit(study / "failures.json", lambda f: f.update({run: FAILED}))
+    (cell,) = load_study(study).cells
+    assert (cell.status, cell.reason) == ("failed", "scratch: loss became nan")
 
 
 def test_nothing_there_at_all_is_nan_everywhere(tmp_path: Path) -> None:

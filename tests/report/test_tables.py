@@ -29,7 +29,7 @@ HAND = {
     ("start", "synthetic"): 0.600, ("finetuned", "real"): 0.450, ("finetuned", "synthetic"): 0.350,
     ("scratch_start", "real"): 0.020, ("scratch", "real"): 0.400, ("scratch_longer", "real"): 0.480,
     ("full_equal", "real"): 0.550, ("full_longer", "real"): 0.600, ("full", "real"): 0.500,
-    ("real_synthetic", "synthetic"): 0.580,
+    ("real_synthetic", "synthetic"): 0.580, ("real_real", "real"): 0.430,
 }  # fmt: skip
 SEED = {0: 0.0, 1: 0.010, 2: -0.010}
 
@@ -62,9 +62,29 @@ def test_golden_row(hand: Path, tmp_path: Path) -> None:
         "gain_equal_total_verdict": "negative", "jumpstart": "0.180000", "forgetting": "0.250000",
         "gap_closed": "0.625000", "gap_closed_low": f"{0.625 - half / 0.4:.6f}", "gap_closed_scratch": "0.500000",
         "gap_closed_scratch_longer": "0.700000", "ceiling_real": "0.950000", "finetuned_pixels": "0.450000",
-        "finetuned_no_vote": "0.450000",
+        "finetuned_no_vote": "0.450000", "gain_over_real_control": "0.020000",
     }  # fmt: skip
     assert {name: row[name] for name in wanted} == wanted
+
+
+def test_the_control_is_compared_where_nothing_is_frozen(tmp_path: Path) -> None:
+    study = make_study(tmp_path, accuracy=by_hand, freezes=("none", "encoder"), curves=False)
+    table = gap_table(load_study(study)).set_index("freeze")
+    assert table.loc["none", "gain_over_real_control"] == pytest.approx(0.02)
+    assert np.isnan(table.loc["encoder", "gain_over_real_control"]) and np.isnan(table.loc["encoder", "real_real"])
+    assert table.loc["encoder", "gain_equal_total"] == pytest.approx(-0.03)
+    matrix = matrix_table(load_study(study))
+    trained = matrix[matrix["freeze"] == "encoder"].groupby("trained_on")["freeze_of_training"].unique()
+    assert {name for name, freeze in trained.items() if list(freeze) == ["encoder"]} == {"synthetic then real"}
+    assert set(matrix.loc[matrix["freeze"] == "none", "freeze_of_training"]) == {"none"}
+
+
+@pytest.mark.parametrize(("blocks", "there"), [(4, False), (6, True)])
+def test_the_number_of_test_blocks_stands_beside_their_interval(tmp_path: Path, blocks: int, there: bool) -> None:
+    row = gap_table(load_study(make_study(tmp_path, seeds=(0, 1), blocks=blocks, curves=False))).iloc[0]
+    for name in ("finetuned", "gain_equal_finetuning"):
+        assert row[f"{name}_test_split_blocks"] == blocks
+        assert np.isfinite(row[f"{name}_test_split_low"]) == np.isfinite(row[f"{name}_test_split_high"]) == there
 
 
 def test_matrix_rows_are_the_memos_settings_at_equal_total_updates(hand: Path) -> None:
@@ -146,6 +166,20 @@ def test_a_threshold_never_reached_is_counted_and_no_number(tmp_path: Path) -> N
 
     row = learning_table(load_study(make_study(tmp_path, accuracy=accuracy))).iloc[0]
     assert row["updates_to_100_percent_finetuned_never"] == 3 and np.isnan(row["updates_to_100_percent_finetuned"])
+
+
+def test_updates_saved_are_paired_over_the_seeds_that_both_reach(tmp_path: Path) -> None:
+    def accuracy(cell: dict[str, Any], role: str, domain: str) -> float:
+        # Seed 2's fine-tuning never gets to half of its scratch score; the others start above it.
+        if role in ("start", "finetuned"):
+            return 0.1 if cell["seed"] == 2 else 0.5
+        return {"scratch_start": 0.0, "scratch_longer": 0.4 + 0.1 * cell["seed"]}.get(role, 0.1)
+
+    row = learning_table(load_study(make_study(tmp_path, accuracy=accuracy))).iloc[0]
+    assert row["updates_to_50_percent_finetuned_never"] == 1 and row["updates_to_50_percent_scratch_never"] == 0
+    assert row["updates_to_50_percent_saved_seeds"] == 2 and row["updates_to_50_percent_finetuned"] == 0
+    assert row["updates_to_50_percent_saved"] == row["updates_to_50_percent_scratch"] == 64
+    assert row["updates_to_50_percent_saved_low"] == 64
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])

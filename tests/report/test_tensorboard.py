@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lidartune.report.tensorboard import EVENTS_NAME, StudyWriter, png_size, readable_names, write_run_events
+from lidartune.report.tensorboard import EVENTS_NAME, StudyWriter, png_size, readable_names
 
 from .made_up_study import commit, make_study, matrix, metrics
 
@@ -48,6 +48,14 @@ def test_events_hold_the_committed_figures(study: Path) -> None:
     assert "per class synthetic/class-18" in tags["scalars"] and "per class real/class-18" not in tags["scalars"]
     image = events.Images("test/real: range, prediction, truth")[0]
     assert (image.width, image.height) == (64, 30) == png_size(image.encoded_image_string)
+
+
+def test_epochs_that_are_not_committed_are_not_shown(study: Path) -> None:
+    run = the_finetuning(study)
+    (study.parent / "runs" / run / "epoch-000002" / "metrics" / "commit.json").unlink()
+    writer = StudyWriter(study, study.parent / "runs")
+    events = read(study / "tensorboard" / writer.names[run])
+    assert steps(events, "per class real/class-3") == [0, 1, 3, 4]
 
 
 def test_every_run_of_the_plan_has_a_readable_name(study: Path) -> None:
@@ -96,13 +104,6 @@ def test_stale_and_torn_events_are_replaced_and_others_kept(study: Path) -> None
     StudyWriter(study, runs)
     assert steps(read(study / "tensorboard" / name), "miou test/real points") == [0, 4]
     assert (other / "events.out.tfevents.1.somebody").exists() and not (gone / EVENTS_NAME).exists()
-
-
-def test_one_run_alone(study: Path, tmp_path: Path) -> None:
-    run = study.parent / "runs" / the_finetuning(study)
-    for _ in range(2):
-        assert write_run_events(run, tmp_path / "tb", "mine") == [0, 1, 2, 3, 4]
-    assert steps(read(tmp_path / "tb" / "mine"), "per class real/class 3") == [0, 1, 2, 3, 4]
 
 
 def test_png_size_of_what_is_no_png() -> None:

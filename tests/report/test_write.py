@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from lidartune.errors import UserError
 from lidartune.report import write_report
 
 from .made_up_study import NAMES, edit, make_study
@@ -108,3 +109,33 @@ def test_an_unfinished_study_reports_what_it_has(tmp_path: Path, keep: int) -> N
     table = pd.read_csv(folder / "gap.csv")
     assert table["status"][0] == "missing" and pd.isna(table["gain_equal_finetuning"][0])
     assert parse(folder / "index.html").tags["svg"] == 2
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    study = make_study(tmp_path, seeds=(0,), curves=False)
+    (study / "report").write_text("a file is in the way")
+    with pytest.raises(UserError, match="the report cannot be written") as caught:
+        write_report(study)
+    assert str(study / "report") in str(caught.value)
+    (study / "report").unlink()
+    (study / "report" / "index.html").mkdir(parents=True)
+    with pytest.raises(UserError, match="index.html"):
+        write_report(study)
+
+
+def test_what_cannot_be_read_as_a_study_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UserError, match="not the folder of a study"):
+        write_report(tmp_path / "file")
+    (tmp_path / "study" / "plan.json").mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot be read"):
+        write_report(tmp_path / "study")
+
+
+def test_gap_closed_and_jumpstart_have_their_intervals_in_every_form(finished: Path) -> None:
+    out = io.StringIO()
+    folder = write_report(finished, console=Console(file=out, width=120))
+    files = [(folder / name).read_text() for name in ("index.html", "gap.tex", "report.md")]
+    for text in (out.getvalue(), *files):
+        bare = re.sub(r"<[^>]+>", " ", text.replace(r"$\pm$", "±")).replace("\\", "")
+        assert len(re.findall(r"\d+% \[-?\d+, -?\d+\][ |&]+\+\d+\.\d ±\d+\.\d", bare)) == 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lidartune.scoring import ConfusionMatrix
 from lidartune.transfer import gap
 
 NAN = float("nan")
@@ -19,7 +20,16 @@ def test_iou_leaves_ignored_truth_out_and_counts_a_prediction_ignored_as_an_erro
     # class 1: 6 right, 10 true, 6 + 4 predicted among labelled points; class 2: 8 right, 12 true, 10 predicted
     np.testing.assert_allclose(gap.iou(confusion), [NAN, 6 / 14, 8 / 14, NAN])
     assert gap.mean_iou(confusion) == pytest.approx(0.5)
-    assert gap.ground_truth_classes(confusion).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_iou_is_that_of_the_scores_which_training_prints(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    confusion = rng.integers(0, 50, (12, 12)) * rng.integers(0, 2, (12, 12))
+    confusion[rng.integers(0, 12, 3)] = 0  # classes outside the ground truth
+    wanted = ConfusionMatrix.from_matrix(confusion)
+    np.testing.assert_allclose(gap.iou(confusion), wanted.iou(), rtol=1e-12)
+    assert gap.mean_iou(confusion) == pytest.approx(wanted.miou(), rel=1e-12)
 
 
 def test_a_class_outside_the_ground_truth_is_nan_even_where_it_is_predicted() -> None:
@@ -108,6 +118,7 @@ def test_every_measure_is_the_difference_it_says() -> None:
     assert m["domain_gap"].mean == pytest.approx(mean["full_equal"] - mean["synthetic_to_real"])
     assert m["gain_equal_finetuning"].mean == pytest.approx(mean["finetuned"] - mean["scratch"])
     assert m["gain_equal_total"].mean == pytest.approx(mean["finetuned"] - mean["scratch_longer"])
+    assert m["gain_over_real_control"].mean == pytest.approx(mean["finetuned"] - mean["real_real"])
     assert m["jumpstart"].mean == pytest.approx(mean["start"] - mean["scratch_start"])
     assert m["forgetting"].mean == pytest.approx(mean["synthetic_to_synthetic"] - mean["finetuned_on_synthetic"])
     whole = mean["full_longer"] - mean["start"]
@@ -159,7 +170,35 @@ def test_block_bootstrap_of_a_difference_pairs_the_blocks() -> None:
     shares = np.random.default_rng(0).uniform(0.2, 0.7, (1, 12))
     low, high = gap.block_bootstrap(block_counts(shares + 0.1), block_counts(shares))
     assert (low, high) == pytest.approx((0.1, 0.1))
-    assert all(math.isnan(v) for v in gap.block_bootstrap(block_counts(shares[:, :1])))
+    for few in (1, 4):
+        assert all(math.isnan(v) for v in gap.block_bootstrap(block_counts(shares[:, :few])))
+    assert not any(math.isnan(v) for v in gap.block_bootstrap(block_counts(shares[:, :5])))
+
+
+def test_every_draw_of_blocks_holds_the_same_classes() -> None:
+    # Class 2 lies in one of 8 blocks and is never found: a draw without it would have twice the mean.
+    counts = block_counts(np.full((1, 8), 0.5))
+    counts[:, 1:, :, 1] = 0
+    counts[:, 0, 2, 1] = 0
+    low, high = gap.block_bootstrap(counts)
+    assert (low, high) == pytest.approx((0.25, 0.25))
+
+
+def test_classes_in_too_few_blocks_have_no_interval() -> None:
+    confusion = np.zeros((1, 6, 7, 7))
+    for block in range(6):
+        confusion[0, block, block + 1, block + 1] = 10  # one draw in 65 holds all six classes
+    assert all(math.isnan(v) for v in gap.block_bootstrap(gap.block_counts(confusion)))
+
+
+@pytest.mark.parametrize(("blocks", "lowest", "highest"), [(5, 0.80, 0.87), (10, 0.87, 0.92), (50, 0.92, 0.96)])
+def test_few_blocks_cover_less_than_95_percent(blocks: int, lowest: float, highest: float) -> None:
+    rng = np.random.default_rng(blocks)
+    covered = []
+    for repeat in range(1500):
+        low, high = gap.block_bootstrap(block_counts(rng.normal(0.5, 0.08, (1, blocks))), draws=200, seed=repeat)
+        covered.append(low <= 0.5 <= high)
+    assert lowest < np.mean(covered) < highest
 
 
 def test_learning_curve_measures() -> None:

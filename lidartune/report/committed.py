@@ -1,0 +1,53 @@
+"""The store's committed files, as a report reads them: JSON and PNG, checked against their commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def committed_file(run_folder: Path, epoch: int, kind: str, name: str) -> tuple[bytes | None, str]:
+    """The bytes of a committed file, or None and why not.
+
+    A commit that is missing or not whole JSON counts as not there; a file unlike its listed size or hash as damaged.
+    """
+    folder = run_folder / f"epoch-{epoch:06d}" / kind
+    try:
+        entry = json.loads((folder / "commit.json").read_bytes())["files"][name]
+        path, size, digest = str(entry["path"]), int(entry["bytes"]), str(entry["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, f"{kind} of epoch {epoch} not there yet"
+    if Path(path).name != path:
+        return None, f"{kind} of epoch {epoch} is damaged: its commit names a file elsewhere"
+    try:
+        data = (folder / path).read_bytes()
+    except OSError:
+        return None, f"{kind} of epoch {epoch} is damaged: {path} is missing"
+    if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+        return None, f"{kind} of epoch {epoch} is damaged: {path} is unlike its commit"
+    return data, ""
+
+
+def committed_json(run_folder: Path, epoch: int, kind: str, name: str) -> tuple[dict[str, Any] | None, str]:
+    """As `committed_file`, parsed."""
+    data, problem = committed_file(run_folder, epoch, kind, name)
+    if data is None:
+        return None, problem
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    return (value, "") if isinstance(value, dict) else (None, f"{kind} of epoch {epoch} is damaged: {name} is not JSON")
+
+
+def as_matrix(rows: Any, num_classes: int) -> NDArray[np.int64]:
+    """(C, C) counts from JSON rows; ValueError where they are something else."""
+    matrix = np.array(rows, dtype=np.int64)
+    if matrix.shape != (num_classes, num_classes):
+        raise ValueError(f"a confusion matrix of shape {matrix.shape} for {num_classes} classes")
+    return matrix
