@@ -77,7 +77,7 @@ class Trajectory:
         run = self.spec.folder
         self.store.write_spec(run, self.spec.as_dict())
         state: TrainingState | None = None
-        for epoch in set(wanted) - set(missing_epochs(self.store, run, wanted)):
+        for epoch in sorted(set(wanted) - set(missing_epochs(self.store, run, wanted))):
             announce(EpochDone(epoch=epoch, kept=True, scans_per_second=0.0, validation={}))
         while missing := missing_epochs(self.store, run, wanted):
             target = missing[0]

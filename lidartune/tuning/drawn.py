@@ -35,7 +35,7 @@ class DrawnCells:
     """A source of cells that asks Optuna; each point is kept in `search.json` and drawn no second time.
 
     Optuna's study is rebuilt from the store at each start: the store is the one truth. Points of an earlier start that
-    are not in the grid any more are left out.
+    are not in the grid any more are left out, but stay in the file.
 
     Args:
         slots: how many points may be under way at once.
@@ -72,8 +72,9 @@ class DrawnCells:
             storage=storage,
             study_name=study.config.name,
         )
+        self._left_out = [axes for axes in earlier if _key(axes) not in self._possible]
         for axes in earlier:
-            if _key(axes) in self._possible:
+            if axes not in self._left_out:
                 self._add(axes, trial=None)
         save_plan(study)
         self.settle()
@@ -123,7 +124,8 @@ class DrawnCells:
 
     def _keep(self) -> None:
         fresh = self._file.with_suffix(".tmp")
-        fresh.write_text(json.dumps([point.axes for point in self._points.values()], indent=1))
+        drawn = self._left_out + [point.axes for point in self._points.values()]
+        fresh.write_text(json.dumps(drawn, indent=1))
         fresh.replace(self._file)
         save_plan(self._study)
 
