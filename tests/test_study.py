@@ -70,11 +70,11 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def kill(process: subprocess.Popen[str]) -> None:
     """Ends the driver and the Ray that it started, which is in its session."""
-    with_session = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, text=True).stdout.split()
-    for pid in with_session:
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            os.kill(int(pid), signal.SIGKILL)
-        except ProcessLookupError:
+            if os.getsid(int(folder.name)) == process.pid:
+                os.kill(int(folder.name), signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
             continue
     process.wait()
 
