@@ -83,7 +83,7 @@ def study_command(default: Path) -> click.Command:
         """Run a transfer study, or go on with one: what is in the results folder is not done again."""
         from lidartune.config import load_config
 
-        if "://" in str(results):
+        if "://" in results:
             raise UserError(
                 "results go to a folder of this machine or a shared file system, for now",
                 where="--results",

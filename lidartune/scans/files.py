@@ -45,8 +45,9 @@ def read_labels(path: str | Path) -> np.ndarray:
 
 def read_scan(points_path: str | Path, labels_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Points (N, 4) float32 and raw semantic ids (N,) uint32 of one scan. Raises UserError as `check_scan` does."""
-    check_scan(points_path, labels_path)
-    return read_points(points_path), read_labels(labels_path)
+    points, labels = read_points(points_path), read_labels(labels_path)
+    _check_counts(len(points), len(labels), points_path, labels_path)
+    return points, labels
 
 
 def check_scan(points_path: str | Path, labels_path: str | Path) -> None:
@@ -57,6 +58,10 @@ def check_scan(points_path: str | Path, labels_path: str | Path) -> None:
     """
     points = _check_size(Path(points_path), POINT_BYTES, "points", POINT_FORMAT) // POINT_BYTES
     labels = _check_size(Path(labels_path), LABEL_BYTES, "labels", LABEL_FORMAT) // LABEL_BYTES
+    _check_counts(points, labels, points_path, labels_path)
+
+
+def _check_counts(points: int, labels: int, points_path: str | Path, labels_path: str | Path) -> None:
     if points != labels:
         raise UserError(
             "a scan's label file does not have one label for each point",

@@ -38,10 +38,15 @@ def ray_cluster(address: str | None) -> Iterator[None]:
 
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    common = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     if address is None:
-        processors = len(os.sched_getaffinity(0))
-        ray.init(address="local", num_cpus=processors, object_store_memory=OBJECT_STORE_BYTES, **common)
+        ray.init(
+            address="local",
+            num_cpus=len(os.sched_getaffinity(0)),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     else:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)

@@ -15,7 +15,7 @@ from ray.tune.search.optuna import OptunaSearch
 from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.training.seeding import derived_seed
 from lidartune.transfer.plan import Cell, Milestone, why_excluded
-from lidartune.tuning.study import Study, save_plan
+from lidartune.tuning.study import Study, save_plan, write_json
 
 METRIC = "validation_miou"
 SUGGESTIONS_BEFORE_CHANCE = 20
@@ -123,10 +123,7 @@ class DrawnCells:
         self._points[_key(axes)] = Point(axes=axes, cells=cells, trial=trial)
 
     def _keep(self) -> None:
-        fresh = self._file.with_suffix(".tmp")
-        drawn = self._left_out + [point.axes for point in self._points.values()]
-        fresh.write_text(json.dumps(drawn, indent=1))
-        fresh.replace(self._file)
+        write_json(self._file, self._left_out + [point.axes for point in self._points.values()])
         save_plan(self._study)
 
     def _objective(self, cell: Cell) -> Milestone:

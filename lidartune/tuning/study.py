@@ -96,16 +96,16 @@ def record(study: Study, command: list[str]) -> None:
     folder = study.folder
     _write(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.config)), sort_keys=False))
     save_plan(study)
-    _write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
+    write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     assert study.data is not None
     values = manifest(study.config, study.data, command)
     values["notes"] += _mixed_environments(study)
-    _write_json(folder / "manifest.json", values)
+    write_json(folder / "manifest.json", values)
 
 
 def save_plan(study: Study) -> None:
     """Writes plan.json, from which the report and TensorBoard know the study's runs."""
-    _write_json(study.folder / "plan.json", study.plan.as_dict(study.excluded))
+    write_json(study.folder / "plan.json", study.plan.as_dict(study.excluded))
 
 
 def _mixed_environments(study: Study) -> list[str]:
@@ -130,12 +130,12 @@ def _plain(values: Any) -> Any:
     return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
 
 
-def _write_json(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any) -> None:
+    """Replaces the file as a whole."""
     _write(path, json.dumps(values, indent=1) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the file as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".tmp")
     fresh.write_text(text, encoding="utf-8")
