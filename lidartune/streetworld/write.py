@@ -6,19 +6,16 @@ import dataclasses
 import json
 import os
 import shutil
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lidartune.errors import UserError
+from lidartune.processes import Progress, in_processes
 from lidartune.scans.files import write_labels, write_points
 from lidartune.streetworld.domains import sensor_style, street_style
 from lidartune.streetworld.kinds import SEMANTICKITTI_IDS, SYNLIDAR_IDS
@@ -27,8 +24,6 @@ from lidartune.streetworld.sensor import Scan, Scanner
 from lidartune.streetworld.spec import DOMAINS, SPLITS, WORLD_VERSION, WorldSpec
 
 _STALE_S = 24 * 3600.0
-
-Progress = bool | Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,45 +168,14 @@ def read_world(folder: Path) -> WorldFolder | None:
 
 def _make_streets(spec: WorldSpec, root: Path, processes: int | None, progress: Progress) -> None:
     jobs = [(domain, n) for domain in DOMAINS for split in SPLITS for n in spec.splits[domain][split]]
-    processes = min(len(os.sched_getaffinity(0)) if processes is None else max(1, processes), len(jobs))
-    with _reporter(progress, len(jobs)) as report:
-        if processes == 1:
-            for done, (domain, number) in enumerate(jobs, start=1):
-                write_sequence(spec, root, domain, number)
-                report(done, len(jobs))
-            return
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            pending = [pool.submit(write_sequence, spec, root, domain, number) for domain, number in jobs]
-            try:
-                for done, future in enumerate(as_completed(pending), start=1):
-                    future.result()
-                    report(done, len(jobs))
-            except BrokenProcessPool:
-                raise UserError(
-                    "a process that was making streets of the street world died",
-                    found="it was killed (memory?), or the calling script starts its work while it is imported",
-                    do='put the script\'s work under `if __name__ == "__main__":`, or use processes=1',
-                ) from None
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+    for _ in in_processes(
+        partial(_write_street, spec, root), jobs, processes=processes, progress=progress, title="street world"
+    ):
+        pass
 
 
-@contextmanager
-def _reporter(progress: Progress, total: int) -> Iterator[Callable[[int, int], None]]:
-    if callable(progress):
-        yield progress
-    elif not progress or not sys.stderr.isatty():
-        yield lambda done, total: None
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (TextColumn("street world"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("street world", total=total)
-            yield lambda done, total: bar.update(task, completed=done)
+def _write_street(spec: WorldSpec, root: Path, street: tuple[str, int]) -> None:
+    write_sequence(spec, root, *street)
 
 
 def make_sequence(spec: WorldSpec, domain: str, number: int) -> Iterator[Scan]:

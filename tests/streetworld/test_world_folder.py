@@ -243,10 +243,12 @@ def test_a_dead_maker_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         def __reduce__(self) -> tuple[object, tuple[int]]:
             return os._exit, (1,)
 
-    monkeypatch.setattr(write, "write_sequence", Deadly())
+        def __call__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(write, "_write_street", Deadly())
     with pytest.raises(UserError, match="died") as error:
         write_world(TINY, tmp_path / "world", processes=2, progress=False)
-    assert "processes=1" in str(error.value)
+    assert "use one process" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 

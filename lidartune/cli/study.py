@@ -1,0 +1,58 @@
+"""The command of the scripts under `study/`: a whole study, or only its plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lidartune.cli.console import console
+from lidartune.errors import UserError
+
+
+def study_command(default: Path) -> click.Command:
+    """The command of a study script; `default` is the study it runs without arguments."""
+
+    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.option(
+        "--config", type=click.Path(path_type=Path), default=default, help=f"The study.  [default: {default.name}]"
+    )
+    @click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a value, repeatedly: grid.width=[512]."
+    )
+    @click.option("--synthetic", metavar="DIR", help="Folder of the synthetic dataset.  [default: the street world]")
+    @click.option("--real", metavar="DIR", help="Folder of the real dataset.  [default: the street world]")
+    @click.option("--results", default="results", show_default=True, help="Folder of the runs and reports.")
+    @click.option("--plan", is_flag=True, help="Print what would be done and what it costs; start nothing.")
+    @click.option("--address", help="Run on this Ray cluster: `auto` on one of its nodes.")
+    def command(
+        config: Path,
+        settings: tuple[str, ...],
+        synthetic: str | None,
+        real: str | None,
+        results: str,
+        plan: bool,
+        address: str | None,
+    ) -> int:
+        """Run a transfer study, or go on with one: what is in the results folder is not done again."""
+        from lidartune.config import load_config
+
+        if "://" in results:
+            raise UserError(
+                "results go to a folder of this machine or a shared file system, for now",
+                where="--results",
+                found=results,
+                do="give a folder",
+            )
+        study = load_config(config, settings=settings, synthetic=synthetic, real=real)
+        from lidartune.tuning import driver
+
+        if plan:
+            driver.show_plan(study, results=Path(results), console=console())
+            return 0
+        return driver.run_study(
+            study, results=Path(results), address=address, command=sys.argv, console=console()
+        )
+
+    return command

@@ -1,0 +1,102 @@
+"""Work spread over several processes: results in order, a bar on a terminal, Ctrl-C leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+from lidartune.errors import UserError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Progress = bool | Callable[[int, int], None]
+AHEAD = 8  # jobs a process has waiting: enough to keep it busy, few enough for memory
+
+
+def available_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def in_processes(
+    work: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    *,
+    processes: int | None = None,
+    progress: Progress = True,
+    title: str = "",
+) -> Iterator[tuple[Job, Result]]:
+    """Each job with its result, in the order of the jobs, whatever process was first.
+
+    Jobs are taken from the iterable only as they are needed, so that memory stays the same however many there are.
+    One process works in place; more are started afresh, so `work` and the jobs must be picklable.
+
+    Args:
+        work: called once for each job; what it raises is raised here, and ends the rest.
+        processes: how many at once; default one for each available processor.
+        progress: a bar on a terminal, none, or a function called with (jobs done, jobs in all).
+
+    Raises:
+        UserError: a process died.
+    """
+    total = len(jobs) if isinstance(jobs, Sized) else 0
+    count = available_processors() if processes is None else max(1, processes)
+    if total:
+        count = min(count, total)
+    with reporter(progress, total, title) as report:
+        results = ((job, work(job)) for job in jobs) if count == 1 else _spread(work, jobs, count)
+        for done, pair in enumerate(results, start=1):
+            yield pair
+            report(done, total)
+
+
+def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, Result]]:
+    waiting: deque[tuple[Job, Future[Result]]] = deque()
+    rest = iter(jobs)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    try:
+        waiting.extend((job, pool.submit(work, job)) for job in islice(rest, AHEAD * count))
+        while waiting:
+            job, future = waiting.popleft()
+            result = future.result()
+            waiting.extend((job, pool.submit(work, job)) for job in islice(rest, 1))
+            yield job, result
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that shared the work died",
+            found="it was killed (memory?), or the calling script starts its work while it is imported",
+            do='put the script\'s work under `if __name__ == "__main__":`, or use one process',
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def reporter(progress: Progress, total: int, title: str) -> Iterator[Callable[[int, int], None]]:
+    """What to call with (done, total): the given function, a bar on a terminal, or nothing."""
+    if callable(progress):
+        yield progress
+    elif not progress or not sys.stderr.isatty():
+        yield lambda done, total: None
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=total or None)
+            yield lambda done, total: bar.update(task, completed=done)
