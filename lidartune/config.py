@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from lidartune.backbones.names import STRIDES
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS, Domain
-from lidartune.training.recipe import RECIPE_FIELDS, FreezePolicy, Recipe
+from lidartune.scans.document import parse_document, read_document, shown
+from lidartune.scans.splits import scans_in
+from lidartune.training.policies import FreezePolicy, why_impossible
+from lidartune.training.recipe import RECIPE_FIELDS, Recipe
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -25,12 +29,34 @@ def _sequence_name(value: object) -> object:
     return f"{int(str(value)):02d}" if re.fullmatch(r"\d+", str(value)) else value
 
 
-ChannelFactor = Annotated[float, Field(gt=0, le=16)]
 def _listed(value: object) -> object:
     """A single value stands for a list of one."""
     return [value] if isinstance(value, str | int) else value
 
 
+def _labelled(value: object) -> int | str:
+    """A number of scans, `all`, or a share such as `10%`."""
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    try:
+        share = str(value).replace(" ", "")
+        scans_in(share, 1)
+    except ValueError:
+        wanted = "a number of scans from 1, a share above 0% and at most 100%, or all"
+        raise PydanticCustomError("labelled_scans", wanted) from None
+    return share
+
+
+def _pretraining(value: object) -> int | str:
+    """A number of epochs, or `checkpoint`."""
+    if value == "checkpoint" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise PydanticCustomError("pretrain_epochs", "a number of epochs from 0, or checkpoint")
+
+
+ChannelFactor = Annotated[float, Field(gt=0, le=16)]
+LabelledScans = Annotated[int | str, PlainValidator(_labelled)]
+Pretraining = int | Literal["checkpoint"]
 OneOrMore = BeforeValidator(_listed)
 SequenceName = Annotated[str, BeforeValidator(_sequence_name), Field(pattern=r"^\d\d+$")]
 
@@ -73,13 +99,17 @@ class CanvasConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Grid:
-    """The axes of the study; every combination is a cell."""
+    """The axes of the study; every combination is a cell.
+
+    `pretrain_epochs` are epochs on the synthetic domain, 0 for none, or `checkpoint`: the network that `checkpoints`
+    names for the backbone. `labelled_scans` are numbers of real training scans, shares of them (`10%`) or `all`.
+    """
 
     backbone: Annotated[tuple[str, ...], OneOrMore] = ("squeezesegv2",)
     width: Annotated[tuple[Annotated[int, Field(ge=32, le=8192)], ...], OneOrMore] = (2048,)
-    pretrain_epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], OneOrMore] = (0, 25)
+    pretrain_epochs: Annotated[tuple[Annotated[Pretraining, PlainValidator(_pretraining)], ...], OneOrMore] = (0, 25)
     freeze: Annotated[tuple[FreezePolicy, ...], OneOrMore] = ("none",)
-    labelled_scans: Annotated[tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...], OneOrMore] = ("all",)
+    labelled_scans: Annotated[tuple[LabelledScans, ...], OneOrMore] = ("all",)
     seed: Annotated[tuple[Annotated[int, Field(ge=0)], ...], OneOrMore] = (0, 1, 2)
 
 
@@ -116,9 +146,13 @@ class Resources:
 class StudyConfig:
     """A whole study, as `study/*.yaml` states it.
 
+    `checkpoints` holds folders of imported runs by backbone, from which cells with `pretrain_epochs: checkpoint` start.
+    All runs of such a backbone then are networks of the checkpoint's kind: its input channels, output stride and CRF.
     `channels` scales every layer's channels (1.0: the published networks), `channels_by_backbone` those of some.
-    `recipe` holds a Recipe's fields; `recipe_by_backbone` and `recipe_second_stage` change some of them for one
-    backbone and for runs that start from a milestone. `notes` are printed above every table.
+    `recipe` holds a Recipe's fields. Laid over it in this order, `recipe_by_backbone`, `recipe_by_domain` and
+    `recipe_second_stage` change some of them for one backbone, for runs on one domain and for runs that start from a
+    milestone; an `augmentation` or `group_learning_rates` stated there stands for all of it. `notes` are printed above
+    every table.
     """
 
     name: str
@@ -127,20 +161,26 @@ class StudyConfig:
     canvas: CanvasConfig = CanvasConfig()
     grid: Grid = Grid()
     search: Search = Search()
+    checkpoints: dict[str, str] = Field(default_factory=dict)
     finetune_epochs: int = Field(default=50, ge=1)
     channels: ChannelFactor = 1.0
     channels_by_backbone: dict[str, ChannelFactor] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     recipe_by_backbone: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    recipe_by_domain: dict[Domain, dict[str, Any]] = Field(default_factory=dict)
     recipe_second_stage: dict[str, Any] = Field(default_factory=dict)
     scoring: Scoring = Scoring()
     resources: Resources = Resources()
     notes: tuple[str, ...] = ()
 
-    def recipe_for(self, backbone: str, *, second_stage: bool, updates_per_epoch: int) -> Recipe:
+    def recipe_for(self, backbone: str, domain: Domain, *, second_stage: bool, updates_per_epoch: int) -> Recipe:
         """The recipe of a run; `updates_per_epoch` holds where the study does not state its own."""
-        values = {"updates_per_epoch": updates_per_epoch} | self.recipe | self.recipe_by_backbone.get(backbone, {})
+        values = {"updates_per_epoch": updates_per_epoch} | self.recipe
+        values |= self.recipe_by_backbone.get(backbone, {}) | self.recipe_by_domain.get(domain, {})
         return Recipe(**(values | (self.recipe_second_stage if second_stage else {})))
+
+
+ADAPTER = TypeAdapter(StudyConfig)  # once: making it costs more than all it checks
 
 
 def load_config(
@@ -176,45 +216,43 @@ def as_dict(config: StudyConfig) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> StudyConfig:
-    return TypeAdapter(StudyConfig).validate_python(values)
+    return ADAPTER.validate_python(values)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            "the study cannot be read", where=path, found=error.strerror, do="name a YAML file with --config"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError("the study is not valid YAML", where=path, found=" ".join(str(error).split())) from None
+    values = read_document(path, "the study")
     if not isinstance(values, dict):
-        raise UserError("the study is not a mapping", where=path, found=type(values).__name__, wanted="key: value")
+        raise UserError(
+            "the study is not a mapping",
+            where=path,
+            found=type(values).__name__,
+            wanted="key: value",
+            do="compare it with study/demo.yaml",
+        )
     return values
 
 
 def _child(values: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
     if not isinstance(values.setdefault(key, {}), dict):
-        raise UserError("a setting is not a mapping", where=f"{path}: {key}", found=values[key])
+        raise UserError(
+            "a setting is not a mapping", where=f"{path}: {key}", found=shown(values[key]), do="put its keys below it"
+        )
     return values[key]
 
 
 def _replace(values: dict[str, Any], setting: str, path: Path) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
-        raise UserError("--set takes key=value", found=setting, wanted="for example grid.width=[512,1024]")
+        raise UserError("--set takes key=value", found=setting, do="write it as in --set grid.width=[512,1024]")
     *parents, last = key.strip().split(".")
     for parent in parents:
         values = _child(values, parent, path)
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError("--set got a value that is not YAML", found=setting) from None
+    values[last] = parse_document(text, f"--set {key}")
 
 
 def _validated(values: dict[str, Any], path: str) -> StudyConfig:
     try:
-        return TypeAdapter(StudyConfig).validate_python(values)
+        return ADAPTER.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise _explained(first, path, StudyConfig) from None
@@ -222,21 +260,24 @@ def _validated(values: dict[str, Any], path: str) -> StudyConfig:
 
 def _explained(error: Any, path: str, model: type, prefix: str = "") -> UserError:
     """A validation error as one message; an unknown key names its nearest neighbour."""
-    keys = [str(part) for part in error["loc"]]
+    keys = [part if isinstance(part, str) and len(part) < 40 else shown(part) for part in error["loc"]]
+    keys = [key for key in keys if key != "[key]"]
     where = f"{path}: {prefix}{'.'.join(keys)}"
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = [field.name for field in dataclasses.fields(_model_at(model, keys[:-1]))]
         return UserError("unknown key", where=where, found=keys[-1], do=nearest(keys[-1], known))
     if error["type"] in ("missing", "missing_argument"):
         return UserError("a key is missing", where=where, do=f"add {keys[-1]}")
-    return UserError("a value does not fit", where=where, found=repr(error["input"]), wanted=error["msg"])
+    return UserError(
+        "a value does not fit", where=where, found=shown(error["input"]), wanted=error["msg"], do="mend this value"
+    )
 
 
-def _model_at(model: type, keys: list[str]) -> type:
+def _model_at(model: Any, keys: list[str]) -> Any:
     """The dataclass that holds the keys at this place of the configuration."""
     for key in keys:
-        types = {field.name: field.type for field in dataclasses.fields(model)}
-        model = globals()[str(types[key]).partition(" ")[0]]
+        hint = get_type_hints(model)[key]
+        model = next(found for found in (hint, *get_args(hint)) if dataclasses.is_dataclass(found))
     return model
 
 
@@ -245,18 +286,19 @@ def _check(config: StudyConfig, path: str) -> None:
         raise UserError(
             "the study's name cannot be a folder's name",
             where=f"{path}: name",
-            found=repr(config.name),
+            found=shown(config.name),
             wanted="letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit",
+            do="choose another name",
         )
     if config.name == "runs":
         raise UserError("the name 'runs' is taken by the store", where=f"{path}: name", do="choose another name")
     named = {"grid.backbone": config.grid.backbone}
-    named |= {key: tuple(getattr(config, key)) for key in ("recipe_by_backbone", "channels_by_backbone")}
+    named |= {key: tuple(getattr(config, key)) for key in ("recipe_by_backbone", "channels_by_backbone", "checkpoints")}
     for key, backbones in named.items():
         for backbone in backbones:
             if backbone not in STRIDES:
                 raise UserError(
-                    "unknown backbone", where=f"{path}: {key}", found=repr(backbone), do=nearest(backbone, STRIDES)
+                    "unknown backbone", where=f"{path}: {key}", found=shown(backbone), do=nearest(backbone, STRIDES)
                 )
     for backbone in config.grid.backbone:
         for width in config.grid.width:
@@ -272,30 +314,64 @@ def _check(config: StudyConfig, path: str) -> None:
         values = getattr(config.grid, axis.name)
         if not values or len(set(values)) != len(values):
             raise UserError(
-                "an axis of the grid is empty or names a value twice", where=f"{path}: grid.{axis.name}", found=values
+                "an axis of the grid is empty or names a value twice",
+                where=f"{path}: grid.{axis.name}",
+                found=shown(list(values)),
+                do="name each value once",
             )
-    if config.grid.pretrain_epochs == (0,) and "none" not in config.grid.freeze:
+    _check_checkpoints(config, path)
+    grid = config.grid
+    settings = itertools.product(grid.backbone, grid.pretrain_epochs, grid.freeze)
+    reasons = list(dict.fromkeys(why_impossible(*setting) for setting in settings))
+    if None not in reasons:
         raise UserError(
             "the grid has no cells",
             where=f"{path}: grid",
-            found=f"pretrain_epochs [0] with freeze {list(config.grid.freeze)}",
-            do="a network without pretraining is frozen at random weights: add none to freeze, or a pretraining",
+            found=f"pretrain_epochs {list(grid.pretrain_epochs)} with freeze {list(grid.freeze)}: "
+            + "; ".join(map(str, reasons)),
+            do="add none to freeze",
         )
     gpus = config.resources.gpus_per_trial
     if gpus > 1 and gpus != int(gpus):
-        raise UserError("a trial takes a part of one GPU, or whole ones", where=f"{path}: resources", found=gpus)
+        raise UserError(
+            "a trial takes a part of one GPU, or whole ones",
+            where=f"{path}: resources",
+            found=gpus,
+            do="set gpus_per_trial to a part of 1, or to a whole number",
+        )
     if config.search.sampler == "tpe" and config.search.trials is None:
-        raise UserError("search.trials is missing", where=f"{path}: search", wanted="how many cells `tpe` draws")
+        raise UserError("search.trials is missing", where=f"{path}: search", do="add how many cells `tpe` draws")
     if config.canvas.fov_up_deg <= config.canvas.fov_down_deg:
         raise UserError(
             "the field of view is upside down",
             where=f"{path}: canvas",
             found=f"up {config.canvas.fov_up_deg}, down {config.canvas.fov_down_deg}",
             wanted="fov_up_deg above fov_down_deg, both in degrees above the horizon",
+            do="mend the sign or the order",
         )
     for domain in DOMAINS:
         check_splits(config.domains[domain].splits, f"{path}: domains.{domain}.splits")
     _check_recipes(config, path)
+
+
+def _check_checkpoints(config: StudyConfig, path: str) -> None:
+    asked = "checkpoint" in config.grid.pretrain_epochs
+    if config.checkpoints and not asked:
+        raise UserError(
+            "checkpoints are named, but no cell starts from one",
+            where=f"{path}: grid.pretrain_epochs",
+            found=list(config.grid.pretrain_epochs),
+            do="add checkpoint to it",
+        )
+    if asked and not set(config.checkpoints) & set(config.grid.backbone):
+        backbone = config.grid.backbone[0]
+        raise UserError(
+            "cells are to start from a checkpoint, but none is named for any backbone of the grid",
+            where=f"{path}: checkpoints",
+            found=sorted(config.checkpoints) or "nothing",
+            wanted="a folder that `lidartune import-bonnetal` wrote",
+            do=f"for example --set checkpoints.{backbone}=results/runs/imported-{backbone}-...",
+        )
 
 
 def check_splits(splits: Splits | None, where: str, *, choosing: bool = True) -> None:
@@ -321,6 +397,7 @@ def check_splits(splits: Splits | None, where: str, *, choosing: bool = True) ->
 def _check_recipes(config: StudyConfig, path: str) -> None:
     sections = {"recipe": config.recipe, "recipe_second_stage": config.recipe_second_stage}
     sections |= {f"recipe_by_backbone.{name}": values for name, values in config.recipe_by_backbone.items()}
+    sections |= {f"recipe_by_domain.{name}": values for name, values in config.recipe_by_domain.items()}
     for section, values in sections.items():
         for key in values:
             if key not in RECIPE_FIELDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -22,8 +23,14 @@ class UserError(Exception):
     ):
         parts = (("where", where), ("found", found), ("wanted", wanted), ("next", do))
         lines = [what] + [f"  {name + ':':<8}{value}" for name, value in parts if value is not None]
-        super().__init__("\n".join(lines))
+        super().__init__(_printable("\n".join(lines)))
         self.what = what
+
+
+def _printable(text: str) -> str:
+    """The text with control characters and what is no UTF-8 escaped: file names and files may hold either."""
+    odd = {c for c in text if unicodedata.category(c)[0] == "C" and c != "\n"}
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in odd})
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 from lidartune.errors import UserError
@@ -62,7 +63,7 @@ def in_processes(
 def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, Result]]:
     waiting: deque[tuple[Job, Future[Result]]] = deque()
     rest = iter(jobs)
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_heed_the_parent)
     try:
         waiting.extend((job, pool.submit(work, job)) for job in islice(rest, AHEAD * count))
         while waiting:
@@ -80,8 +81,17 @@ def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> I
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _heed_the_parent() -> None:
+    """Interrupts are the parent's to answer; when it is killed, this process ends too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from lidartune.config import as_dict, from_dict, load_config
 from lidartune.errors import UserError
+from lidartune.training.augment import Augmentation
 
 STUDIES = sorted((Path(__file__).parents[1] / "study").glob("*.yaml"))
 
@@ -36,6 +38,18 @@ def study(tmp_path: Path, text: str) -> Path:
         ("name: s\ngrid: {freeze: [some]}", "grid.freeze"),
         ("name: s\nrecipe: {learning_rate: fast}", "recipe.learning_rate"),
         ("name: s\nrecipe_by_backbone: {darknet21: {updates_per_epoch: 3}}", "same number of updates"),
+        ("name: s\ngrid: {labelled_scans: [8, 0%]}", "share above 0%"),
+        ("name: s\ngrid: {labelled_scans: 150%}", "at most 100%"),
+        ("name: s\ngrid: {labelled_scans: [x%]}", "a number of scans from 1"),
+        ("name: s\ngrid: {labelled_scans: [0]}", "a number of scans from 1"),
+        ("name: s\ngrid: {labelled_scans: [some]}", "grid.labelled_scans.0"),
+        ("name: s\ngrid: {labelled_scans: [10%, 10 %]}", "twice"),
+        ("name: s\nrecipe: {sampling: sequence}", "recipe.sampling"),
+        ("name: s\nrecipe: {augmentation: {rotat: true}}", "did you mean 'rotate'"),
+        ("name: s\nrecipe_second_stage: {augmentation: {flip: 2}}", "recipe_second_stage.augmentation.flip"),
+        ("name: s\nrecipe: {augmentation: all}", "recipe.augmentation"),
+        ("name: s\nrecipe_by_domain: {synthetc: {batch_size: 2}}", "recipe_by_domain"),
+        ("name: s\nrecipe_by_domain: {real: {updates_per_epoch: 2}}", "same number of updates"),
         ("name: ../s", "folder's name"),
         ("name: a/b", "folder's name"),
         ("name: runs", "taken"),
@@ -47,6 +61,14 @@ def study(tmp_path: Path, text: str) -> Path:
             "train and test splits overlap",
         ),
         ("name: s\ngrid: {pretrain_epochs: [0], freeze: [encoder]}", "no cells"),
+        ("name: s\ngrid: {pretrain_epochs: [0], freeze: [probe_then_full, batchnorm]}", "random weights"),
+        (
+            "name: s\ngrid: {backbone: [squeezeseg], pretrain_epochs: [0, 9], freeze: batchnorm}",
+            "no batch normalisation",
+        ),
+        ("name: s\nrecipe: {group_learning_rates: {backbone: 0.1}}", "unknown key"),
+        ("name: s\nrecipe: {group_learning_rates: {encoder: 0}}", "group_learning_rates.encoder"),
+        ("name: s\nrecipe: {probe_updates: 0}", "recipe.probe_updates"),
         ("name: s\nresources: {gpus_per_trial: 1.5}", "whole ones"),
         ("name: s\nchannels_by_backbone: {darknet: 0.5}", "channels_by_backbone"),
         ("- 1", "not a mapping"),
@@ -69,9 +91,25 @@ def test_set_replaces_single_values(tmp_path: Path) -> None:
     path = study(tmp_path, "name: s\ngrid: {width: [512]}")
     config = load_config(path, settings=["grid.width=[1024, 2048]", "recipe.learning_rate=1.0e-3", "name=other"])
     assert config.grid.width == (1024, 2048) and config.name == "other"
-    assert config.recipe_for("squeezesegv2", second_stage=False, updates_per_epoch=7).learning_rate == 1e-3
+    assert config.recipe_for("squeezesegv2", "real", second_stage=False, updates_per_epoch=7).learning_rate == 1e-3
     with pytest.raises(UserError, match="key=value"):
         load_config(path, settings=["grid.width"])
+
+
+def test_labelled_scans_are_numbers_shares_or_all(tmp_path: Path) -> None:
+    path = study(tmp_path, 'name: s\ngrid: {labelled_scans: ["1%", 2.5%, 8, all]}')
+    config = load_config(path)
+    assert config.grid.labelled_scans == ("1%", "2.5%", 8, "all") and from_dict(as_dict(config)) == config
+    assert load_config(path, settings=["grid.labelled_scans=20 %"]).grid.labelled_scans == ("20%",)
+
+
+def test_augmentation_is_part_of_the_recipe(tmp_path: Path) -> None:
+    path = study(tmp_path, "name: s\nrecipe_second_stage: {augmentation: {drop: 0.1}}")
+    config = load_config(path, settings=["recipe.augmentation.rotate=true", "recipe.sampling=sequences"])
+    first = config.recipe_for("squeezesegv2", "real", second_stage=False, updates_per_epoch=1)
+    second = config.recipe_for("squeezesegv2", "real", second_stage=True, updates_per_epoch=1)
+    assert first.augmentation == Augmentation(rotate=True) and first.sampling == "sequences"
+    assert second.augmentation == Augmentation(drop=0.1), "the second stage's stands for all of it"
 
 
 def test_a_folder_given_on_the_command_line_keeps_the_file_s_splits(tmp_path: Path) -> None:
@@ -89,7 +127,10 @@ def test_recipes_of_backbone_and_second_stage_are_laid_over_the_common_one(tmp_p
         "recipe_by_backbone: {darknet21: {learning_rate: 0.2}}\nrecipe_second_stage: {warmup_updates: 5}",
     )
     config = load_config(path)
-    first = config.recipe_for("darknet21", second_stage=False, updates_per_epoch=9)
-    second = config.recipe_for("squeezesegv2", second_stage=True, updates_per_epoch=9)
+    config = dataclasses.replace(config, recipe_by_domain={"synthetic": {"sampling": "sequences"}})
+    assert config.recipe_for("darknet21", "synthetic", second_stage=False, updates_per_epoch=9).sampling == "sequences"
+    first = config.recipe_for("darknet21", "real", second_stage=False, updates_per_epoch=9)
+    assert first.sampling == "uniform"
+    second = config.recipe_for("squeezesegv2", "real", second_stage=True, updates_per_epoch=9)
     assert (first.learning_rate, first.warmup_updates, first.batch_size) == (0.2, 0, 2)
     assert (second.learning_rate, second.warmup_updates, second.updates_per_epoch) == (0.1, 5, 9)

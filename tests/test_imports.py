@@ -34,7 +34,7 @@ def test_imports_go_one_way(path: Path) -> None:
         assert not uses(path, "ray") and not uses(path, "optuna"), "only tuning knows ray and optuna"
     if part == "training":
         assert not uses(path, "lidartune.report")
-    if part in ("transfer", "report", "scans", "canvas", "streetworld"):
+    if part in ("transfer", "report", "scans", "canvas", "streetworld", "survey", "pictures"):
         assert not uses(path, "torch")
     if part in ("scans", "canvas", "streetworld", "backbones"):
         for later in ("training", "scoring", "runs", "transfer", "report"):

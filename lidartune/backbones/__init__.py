@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidartune.backbones.names import NAMES, STRIDES
-from lidartune.errors import UserError, nearest
+from lidartune.backbones.names import CANVAS_CHANNELS, INPUTS, NAMES, STRIDES
+from lidartune.backbones.options import Options
 
 if TYPE_CHECKING:
     from lidartune.backbones.network import Network
 
-__all__ = ["BACKBONES", "NAMES", "STRIDES", "build"]
+__all__ = ["BACKBONES", "INPUTS", "NAMES", "STRIDES", "build", "load_bonnetal"]
 
 
-def _squeezeseg(
-    version: int, num_classes: int, channels: float, dropout: float | None, bn_momentum: float, skip_gradient: bool
-) -> Network:
+def _squeezeseg(options: Options) -> Network:
     from lidartune.backbones import squeezeseg
 
-    return squeezeseg.build(version, num_classes, channels, dropout, bn_momentum, skip_gradient)
+    return squeezeseg.build(options)
 
 
-def _darknet(
-    layers: int, num_classes: int, channels: float, dropout: float | None, bn_momentum: float, skip_gradient: bool
-) -> Network:
+def _darknet(options: Options) -> Network:
     from lidartune.backbones import darknet
 
-    return darknet.build(layers, num_classes, channels, dropout, bn_momentum, skip_gradient)
+    return darknet.build(options)
 
 
-# name -> builder(num_classes, channels, dropout, bn_momentum, skip_gradient)
-BACKBONES: dict[str, Callable[[int, float, float | None, float, bool], Network]] = {
-    "squeezeseg": partial(_squeezeseg, 1),
-    "squeezesegv2": partial(_squeezeseg, 2),
-    "darknet21": partial(_darknet, 21),
-    "darknet53": partial(_darknet, 53),
+def _cenet(options: Options) -> Network:
+    from lidartune.backbones import cenet
+
+    return cenet.build(options)
+
+
+BACKBONES: dict[str, Callable[[Options], Network]] = {
+    "squeezeseg": _squeezeseg,
+    "squeezesegv2": _squeezeseg,
+    "darknet21": _darknet,
+    "darknet53": _darknet,
+    "cenet": _cenet,
 }
 
 
@@ -46,13 +48,18 @@ def build(
     num_classes: int = 20,
     channels: float = 1.0,
     dropout: float | None = None,
-    bn_momentum: float = 0.01,
+    bn_momentum: float | None = None,
     skip_gradient: bool = True,
+    inputs: Sequence[str] = CANVAS_CHANNELS,
+    output_stride: int | None = None,
+    circular: bool = False,
+    crf: bool = False,
 ) -> Network:
     """A backbone with random weights: (B, 5, H, W) normalised range images -> (B, num_classes, H, W) logits.
 
-    Its submodules are `.backbone` (encoder), `.decoder` and `.head`; their state-dict keys are those of
-    lidar-bonnetal, so that its weights load strictly. The width W must be a multiple of `.stride`.
+    Its submodules are `.backbone` (encoder), `.decoder`, `.head` and `.CRF`; their state-dict keys are those of
+    lidar-bonnetal, so that its weights load strictly. The width W must be a multiple of `.stride`; `.groups()` names
+    the parts that can be frozen.
 
     Args:
         name: a key of `BACKBONES`.
@@ -60,10 +67,20 @@ def build(
         channels: scales every layer's channels, each rounded to a multiple of 4 and at least 4 (the attention's
             bottleneck: at least 1); 1.0 is the published network.
         dropout: probability that a whole channel is dropped, at every place; None takes the published ones (0.01,
-            and 0.3 before the head of squeezeseg).
-        bn_momentum: weight of a new batch in the running statistics of batch normalisation.
+            and 0.3 before the head of squeezeseg; cenet has none).
+        bn_momentum: weight of a new batch in the running statistics of batch normalisation; None takes the
+            published one (0.01; cenet 0.1).
         skip_gradient: False detaches the skip connections as lidar-bonnetal does. `backbone.conv1b` of squeezeseg and
-            squeezesegv2 feeds nothing but a skip: it then stays at its initial weights for ever.
+            squeezesegv2 feeds nothing but a skip: it then stays at its initial weights for ever. Of cenet it detaches
+            what the decoder takes from all stages but the last.
+        inputs: what the network takes, in this order, out of range, x, y, z, remission and mask (1 where there is a
+            point). Images have their five channels whatever is taken; the mask is an argument of the forward pass.
+        output_stride: by what factor the encoder narrows the width: a power of 2 up to the published one, which None
+            stands for. The last halvings are left out first, and their skips with them; at 1 nothing uses conv1b.
+            cenet has its own, 8, only.
+        circular: the first and the last column are neighbours, as they are on a canvas that goes once round; rows
+            above and below stay zeros. A scan turned by whole output strides then gives the same logits, turned.
+        crf: adds the conditional random field of SqueezeSeg, 425 parameters at 20 classes.
 
     Initialisation is torch's default for each layer (uniform Kaiming with a = sqrt(5); batch normalisation 1 and 0), as
     lidar-bonnetal's, drawn from torch's global generator: `torch.manual_seed` fixes it.
@@ -71,36 +88,26 @@ def build(
     Raises:
         UserError: for an unknown name, or a value out of its range.
     """
-    if name not in BACKBONES:
-        raise UserError(
-            "Unknown backbone.", where="backbone", found=repr(name), wanted=", ".join(NAMES), do=nearest(name, NAMES)
-        )
-    if not 0.0 < channels <= 16.0:
-        raise UserError(
-            "The channel factor is out of range.",
-            where="channels",
-            found=channels,
-            wanted="a number above 0 and at most 16; 1.0 is the published network",
-        )
-    if num_classes < 2:
-        raise UserError(
-            "A segmentation needs at least two classes.",
-            where="num_classes",
-            found=num_classes,
-            wanted="2 or more, class 0 (ignored) included",
-        )
-    if dropout is not None and not 0.0 <= dropout < 1.0:
-        raise UserError(
-            "The dropout is not a probability.",
-            where="dropout",
-            found=dropout,
-            wanted="at least 0 and below 1, or none for the published ones",
-        )
-    if not 0.0 < bn_momentum <= 1.0:
-        raise UserError(
-            "The momentum of batch normalisation is out of range.",
-            where="bn_momentum",
-            found=bn_momentum,
-            wanted="above 0 and at most 1",
-        )
-    return BACKBONES[name](num_classes, channels, dropout, bn_momentum, skip_gradient)
+    options = Options(
+        name=name,
+        num_classes=num_classes,
+        channels=channels,
+        dropout=dropout,
+        bn_momentum=bn_momentum,
+        skip_gradient=skip_gradient,
+        inputs=tuple(inputs),
+        output_stride=output_stride,
+        circular=circular,
+        crf=crf,
+    )
+    return BACKBONES[name](options)
+
+
+def load_bonnetal(model_dir: str | Path, *, which: str = "valid") -> Network:
+    """The network of a lidar-bonnetal model folder, with its weights; `.configuration` says what else the folder says.
+
+    See `lidartune.backbones.bonnetal.load`.
+    """
+    from lidartune.backbones.bonnetal import load
+
+    return load(Path(model_dir), which=which)

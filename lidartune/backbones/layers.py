@@ -1,9 +1,53 @@
-"""The layers whose plain torch form is slow on a CPU: batch normalisation with its activation, and wide max pools."""
+"""Layers that several backbones share. Each knows whether the canvas goes once round: a `circular` one goes on at the
+other end of a row where the plain one sees zeros. Rows above and below the canvas are zeros to both."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def wrap(x: Tensor, columns: int) -> Tensor:
+    """x (..., W) with its last `columns` columns before it and its first ones behind it: (..., W + 2 columns)."""
+    assert columns <= x.shape[-1], f"{x.shape[-1]} columns cannot be continued by {columns}"
+    # Concatenation keeps channels_last, which torch's circular padding does not.
+    return torch.cat([x[..., -columns:], x, x[..., :columns]], -1)
+
+
+class Conv(nn.Conv2d):
+    """A square convolution with "same" padding, strided on the width only unless `stride` is a pair."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        *,
+        stride: int | tuple[int, int] = 1,
+        bias: bool = True,
+        circular: bool = False,
+    ):
+        half = size // 2
+        wrapped = half if circular else 0
+        strides = (1, stride) if isinstance(stride, int) else stride
+        super().__init__(in_channels, out_channels, size, stride=strides, padding=(half, half - wrapped), bias=bias)
+        self.wrapped = wrapped
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(wrap(x, self.wrapped) if self.wrapped else x)
+
+
+class DoubleWidth(nn.ConvTranspose2d):
+    """The transposed convolution 1x4 that doubles the width: column i feeds the columns 2i-1 .. 2i+2."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, circular: bool = False):
+        # A wrapped input is two columns wider, so its output has four more to drop.
+        super().__init__(in_channels, out_channels, (1, 4), stride=(1, 2), padding=(0, 3 if circular else 1))
+        self.circular = circular
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(wrap(x, 1) if self.circular else x, output_size)
 
 
 class NormActivation(nn.BatchNorm2d):
@@ -21,8 +65,10 @@ class NormActivation(nn.BatchNorm2d):
         return F.relu_(y) if self.slope == 0.0 else F.leaky_relu_(y, self.slope)
 
 
-def max_pool(x: Tensor, size: int, width_stride: int = 1) -> Tensor:
+def max_pool(x: Tensor, size: int, width_stride: int = 1, *, circular: bool = False) -> Tensor:
     """Max pool over size x size, same padding, strided on the width only; rows, then columns."""
     half = size // 2
-    x = F.max_pool2d(x, (1, size), stride=(1, width_stride), padding=(0, half))
+    if circular:
+        x = wrap(x, half)
+    x = F.max_pool2d(x, (1, size), stride=(1, width_stride), padding=(0, 0 if circular else half))
     return F.max_pool2d(x, (size, 1), stride=1, padding=(half, 0))

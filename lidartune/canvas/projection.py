@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numba
 import numpy as np
 
-from lidartune.errors import UserError
+from lidartune.canvas.angles import as_points, atan2, range_m
+from lidartune.canvas.rings import ring_numbers
+from lidartune.errors import UserError, nearest
 
+Rows = Literal["elevation", "ring"]
 CHANNELS = ("range", "x", "y", "z", "remission")
 EMPTY = -1.0
 BLOCK = 512  # points handled at a time, so that their values stay in the first-level cache
@@ -77,7 +81,7 @@ class Canvas:
     column: np.ndarray
 
 
-def project(points: np.ndarray, sensor: Sensor) -> Canvas:
+def project(points: np.ndarray, sensor: Sensor, *, rows: Rows = "elevation") -> Canvas:
     """Projects points (N, 4), x, y, z in metres and remission, onto a sensor's grid.
 
     column = floor(W (1 - azimuth / pi) / 2) with azimuth = atan2(y, x), row = floor(H (up - elevation) / (up - down)):
@@ -86,6 +90,14 @@ def project(points: np.ndarray, sensor: Sensor) -> Canvas:
     a NaN or an infinity in any of the four values, and points at the origin, are unusable: they land nowhere.
 
     Angles are computed in float64 with additions and products in a fixed order, so every machine gives the same pixels.
+
+    Args:
+        rows: "ring" puts each ring of a file that stores its rings one after another (`ring_numbers`) onto a row of
+            its own, highest ring first, whatever its points' elevations: it needs no field of view and hides fewer
+            points. Where the file has twice, three times, ... as many rings as the canvas rows, so many share a row.
+
+    Raises:
+        UserError: `rows` is neither of these, or the file does not have as many rings as the canvas rows.
     """
     points = as_points(points)
     height, width = int(sensor.height), int(sensor.width)
@@ -93,58 +105,42 @@ def project(points: np.ndarray, sensor: Sensor) -> Canvas:
     mask = np.empty((height, width), np.bool_)
     index = np.empty((height, width), np.int32)
     up, down = math.radians(sensor.fov_up_deg), math.radians(sensor.fov_down_deg)
-    ranges, rows, columns = _locate(points, height, width, up, down)
-    _draw(points, ranges, rows, columns, image, mask, index)
-    return Canvas(image, mask, index, rows, columns)
+    ranges, row, column = _locate(points, height, width, up, down)
+    if rows == "ring":
+        row = _ring_rows(points, height)
+    elif rows != "elevation":
+        raise UserError(
+            "there is no such way to find a point's row",
+            where="rows",
+            found=repr(rows),
+            wanted=" or ".join(get_args(Rows)),
+            do=nearest(rows, get_args(Rows)),
+        )
+    _draw(points, ranges, row, column, image, mask, index)
+    return Canvas(image, mask, index, row, column)
 
 
-def as_points(points: np.ndarray) -> np.ndarray:
-    """Points as contiguous (N, 4) float32; ValueError for another shape."""
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 4:
-        raise ValueError(f"points must be (N, 4): x, y, z, remission; not {points.shape}")
-    return np.ascontiguousarray(points, dtype=np.float32)
+def _ring_rows(points: np.ndarray, height: int) -> np.ndarray:
+    """Each point's row (N,) int32 by its ring, highest first; -1 for unusable points."""
+    number = ring_numbers(points)
+    count = int(number.max(initial=-1)) + 1
+    if count % height:
+        raise UserError(
+            "this scan cannot be put onto rows by ring: its rings are not as many as the canvas has rows",
+            where="rows",
+            found=f"{count} rings among {np.count_nonzero(number >= 0):,} points in the order of the file",
+            wanted=f"{height} rings, or a multiple of it",
+            do='set rows to "elevation", or the height of the canvas to the number of rings',
+        )
+    row = number // np.int32(count // height) if count > height else number
+    upwards = count > 1 and _elevation(points[number == 0]) < _elevation(points[number == count - 1])
+    return np.where(number >= 0, height - 1 - row, np.int32(-1)) if upwards else row
 
 
-@numba.njit(inline="always")
-def range_m(x: float, y: float, z: float) -> np.float32:
-    """Distance from the sensor: exact squares in float64, rounded once to float32."""
-    dx, dy, dz = np.float64(x), np.float64(y), np.float64(z)
-    return np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
-
-
-@numba.njit(inline="always", error_model="numpy")
-def _atan2(y: float, x: float) -> float:
-    """atan2 in float64 to within 4e-16 without a branch, so that loops over it vectorise.
-
-    |y|/|x| is brought to [-tan(pi/8), tan(pi/8)] by reflection at 45 degrees and atan(t) = pi/4 + atan((t-1)/(t+1)),
-    so the eight directions that can lie exactly on a column's edge are exact; the polynomial is a Chebyshev fit of
-    atan(t)/t in t^2. No signed zeros: atan2(0, x < 0) = pi, atan2(0, 0) = 0.
-    """
-    ax, ay = abs(x), abs(y)
-    large = ax if ax > ay else ay
-    small = ay if ax > ay else ax
-    steep = small > 0.41421356237309503 * large
-    above = small - large if steep else small
-    below = small + large if steep else large
-    t = above / (below if below > 0.0 else 1.0)
-    s = t * t
-    p = -0.017803896394812564
-    p = p * s + 0.03796390316111083
-    p = p * s - 0.05035049795312439
-    p = p * s + 0.05846866752275139
-    p = p * s - 0.06662950246036792
-    p = p * s + 0.07692045194561481
-    p = p * s - 0.09090896801472813
-    p = p * s + 0.11111110744657099
-    p = p * s - 0.14285714279244968
-    p = p * s + 0.19999999999940837
-    p = p * s - 0.3333333333333312
-    p = p * s + 1.0
-    angle = t * p + (0.7853981633974483 if steep else 0.0)
-    angle = 1.5707963267948966 - angle if ay > ax else angle
-    angle = 3.141592653589793 - angle if x < 0.0 else angle
-    return -angle if y < 0.0 else angle
+def _elevation(ring: np.ndarray) -> float:
+    """The median elevation in radians of points (n, 4)."""
+    x, y, z = ring[:, :3].astype(np.float64).T
+    return float(np.median(np.arctan2(z, np.hypot(x, y))))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -172,9 +168,9 @@ def _locate(
             planar[p] = math.sqrt(x[p] * x[p] + y[p] * y[p])
             distance[p] = range_m(x[p], y[p], z[p])
         for p in range(size):
-            u[p] = _atan2(y[p], x[p])
+            u[p] = atan2(y[p], x[p])
         for p in range(size):
-            v[p] = _atan2(z[p], planar[p])
+            v[p] = atan2(z[p], planar[p])
         for p in range(size):
             position = 0.5 * (1.0 - u[p] / math.pi) * width
             u[p] = position if position < width else 0.0

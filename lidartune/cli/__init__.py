@@ -8,9 +8,17 @@ import sys
 import click
 
 from lidartune import __version__
+from lidartune.cli.check import check
+from lidartune.cli.evaluate import evaluate
+from lidartune.cli.export import export
+from lidartune.cli.import_bonnetal import import_bonnetal
+from lidartune.cli.predict import predict
 from lidartune.cli.report import report
+from lidartune.cli.show import show
 from lidartune.cli.simulate import simulate
+from lidartune.cli.stats import stats
 from lidartune.cli.study import study_command
+from lidartune.cli.taxonomy import taxonomy
 from lidartune.errors import UserError
 
 __all__ = ["lidartune", "main", "run", "study_command"]
@@ -22,7 +30,7 @@ def lidartune() -> None:
     """Domain-transfer studies for LiDAR range-image segmentation. The main job is study/run_transfer_grid.py."""
 
 
-for _command in (simulate, report):
+for _command in (check, stats, taxonomy, show, predict, evaluate, import_bonnetal, export, simulate, report):
     lidartune.add_command(_command)
 
 

@@ -10,17 +10,15 @@ import matplotlib.lines
 import numpy as np
 import pandas as pd
 
+from lidartune.figure_style import BLUE, FIGURE_STYLE, GREY, ORANGE
 from lidartune.report.curves import Curve, learning_curve
-from lidartune.report.groups import KEY, Group, group_cells, mean_scores
-from lidartune.report.results import StudyResults
-from lidartune.transfer import gap
+from lidartune.report.groups import KEY, Group, group_cells, measures
+from lidartune.report.results import CHECKPOINT, CellResult, StudyResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe-Ito orange and blue and a grey: told apart by colour-blind readers, and by lightness and dash in print.
-ORANGE, BLUE, GREY = "#E69F00", "#0072B2", "#444444"
 _STYLES: dict[str, dict[str, Any]] = {
     "pretraining on synthetic, scored on synthetic": {"color": ORANGE, "linestyle": "-", "linewidth": 1.8},
     "pretraining on synthetic, scored on real": {"color": ORANGE, "linestyle": (0, (4, 2)), "linewidth": 1.8},
@@ -28,18 +26,6 @@ _STYLES: dict[str, dict[str, Any]] = {
     "from scratch on real, scored on real": {"color": GREY, "linestyle": (0, (1, 1.2)), "linewidth": 1.8},
 }
 _PRETRAINING, _ZERO_SHOT, _FINETUNING, _SCRATCH = _STYLES
-_RC: Any = {
-    "svg.hashsalt": "lidartune",
-    "svg.fonttype": "none",
-    "font.size": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "text.parse_math": False,
-}
 
 
 def curve_data(results: StudyResults) -> pd.DataFrame:
@@ -50,7 +36,7 @@ def curve_data(results: StudyResults) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     drawn: set[tuple[Any, ...]] = set()
-    for cell in sorted(results.cells, key=lambda c: -c.pretrain_epochs):  # the longest first: it holds the shorter
+    for cell in sorted(results.cells, key=_longest_first):
         key = dict(zip(KEY, cell.key, strict=True)) | {"seed": cell.seed}
         for name, role, longer, domain in (
             (_PRETRAINING, "pretrained", (), "synthetic"),
@@ -58,10 +44,12 @@ def curve_data(results: StudyResults) -> pd.DataFrame:
             (_FINETUNING, "finetuned", (), "real"),
             (_SCRATCH, "scratch", ("scratch_longer",), "real"),
         ):
+            if role == "pretrained" and cell.pretrain_epochs == CHECKPOINT:
+                continue  # one point, at nobody knows which update
             curve = learning_curve(results, cell, role, *longer)
             if curve is None:
                 continue
-            offset = cell.pretrain_epochs * results.updates_per_epoch if name == _FINETUNING else 0
+            offset = _epochs(cell) * results.updates_per_epoch if name == _FINETUNING else 0
             # One run serves many cells: draw it once a panel row.
             mark = (name, cell.roles[role].run, cell.labelled_scans, offset)
             if mark in drawn:
@@ -70,6 +58,16 @@ def curve_data(results: StudyResults) -> pd.DataFrame:
             rows += _curve_rows(key | {"curve": name}, curve, domain, offset)
     columns = [*KEY, "seed", "curve", "epoch", "updates", "miou"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _epochs(cell: CellResult) -> int:
+    """Pretraining epochs; 0 for a checkpoint, whose length is unknown: its fine-tuning is drawn from update 0 on."""
+    return cell.pretrain_epochs if isinstance(cell.pretrain_epochs, int) else 0
+
+
+def _longest_first(cell: CellResult) -> int:
+    """The longest pretraining first: it holds the shorter."""
+    return -_epochs(cell)
 
 
 def _curve_rows(key: dict[str, Any], curve: Curve, domain: str, offset: int) -> list[dict[str, Any]]:
@@ -88,7 +86,7 @@ def draw_curves(data: pd.DataFrame, path: Path) -> None:
     panel_rows = sorted({(r.backbone, r.labelled_scans) for r in data.itertuples()}, key=lambda r: (r[0], _scans(r[1])))
     widths = sorted({int(w) for w in data["width"]})
     freezes = sorted({str(f) for f in data.loc[data["curve"] == _FINETUNING, "freeze"]})
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(FIGURE_STYLE):
         figure, axes = _grid(max(1, len(panel_rows)), max(1, len(widths)))
         top = 100 * float(data["miou"].max()) * 1.08 if len(data) else 100.0
         for i, (backbone, labelled) in enumerate(panel_rows):
@@ -150,20 +148,20 @@ def _marker(freezes: list[str], freeze: str) -> str:
 def gain_data(results: StudyResults) -> pd.DataFrame:
     """One row a setting with pretraining: both gains and the jumpstart with their intervals."""
     rows = []
-    groups = [g for g in group_cells(results) if g.key[2] > 0]
+    groups = [g for g in group_cells(results) if g.key[2] != 0]
     for group in groups:
-        measures = gap.measure(mean_scores(results, group))
+        found = measures(results, group)
         row: dict[str, Any] = dict(zip(KEY, group.key, strict=True)) | {"label": _short_label(group, groups)}
         for name in ("gain_equal_finetuning", "gain_equal_total"):
-            row |= {name: measures[name].mean, f"{name}_low": measures[name].low, f"{name}_high": measures[name].high}
-            row[f"{name}_seeds"] = int(measures[name].seeds)
+            row |= {name: found[name].mean, f"{name}_low": found[name].low, f"{name}_high": found[name].high}
+            row[f"{name}_seeds"] = int(found[name].seeds)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def draw_gains(data: pd.DataFrame, path: Path) -> None:
     """A dot plot: a row a setting, its gain over scratch at equal fine-tuning and at equal total with intervals."""
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(FIGURE_STYLE):
         rows = len(data)
         longest = max((len(label) for label in data["label"]), default=0) if rows else 0
         figure = _figure(5.4 + 0.065 * longest, 1.2 + 0.34 * max(rows, 1))
@@ -199,7 +197,8 @@ def draw_gains(data: pd.DataFrame, path: Path) -> None:
 def _short_label(group: Group, groups: list[Group]) -> str:
     words = ("{}", "width {}", "epochs {}", "freeze {}", "scans {}")
     varying = [i for i in range(len(KEY)) if len({g.key[i] for g in groups}) > 1] or [0]
-    return ", ".join(words[i].format(group.key[i]) for i in varying)
+    parts = [words[i].format(group.key[i]) for i in varying]
+    return ", ".join(part.removeprefix("epochs ") if group.from_checkpoint else part for part in parts)
 
 
 def _scans(labelled: int | str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lidartune.report.results import CellResult, StudyResults
+from lidartune.report.results import CHECKPOINT, CellResult, Key, StudyResults
 from lidartune.report.scores import DOMAINS, Score
 from lidartune.transfer import gap
 
@@ -26,8 +26,13 @@ def plain_reason(text: str) -> str:
 class Group:
     """One row of the gap table: a setting, and its cells sorted by seed."""
 
-    key: tuple[str, int, int, str, int | str]
+    key: Key
     cells: tuple[CellResult, ...]
+
+    @property
+    def from_checkpoint(self) -> bool:
+        """It starts from an imported network: the same one for all seeds, of unknown length."""
+        return self.key[2] == CHECKPOINT
 
     @property
     def done(self) -> int:
@@ -53,12 +58,17 @@ class Group:
         """The setting in words."""
         backbone, width, epochs, freeze, labelled = self.key
         scans = "all real scans" if labelled == "all" else f"{labelled} real scans"
-        return f"{backbone}, width {width}, pretraining epochs {epochs}, freeze {freeze}, {scans}"
+        return f"{backbone}, width {width}, {pretraining_words(epochs)}, freeze {freeze}, {scans}"
+
+
+def pretraining_words(epochs: int | str) -> str:
+    """What a setting begins with, in words."""
+    return "from the checkpoint" if epochs == CHECKPOINT else f"pretraining epochs {epochs}"
 
 
 def group_cells(results: StudyResults) -> list[Group]:
     """The study's cells by setting, in the order of load_study: by key, then by seed."""
-    found: dict[tuple[str, int, int, str, int | str], list[CellResult]] = {}
+    found: dict[Key, list[CellResult]] = {}
     for cell in results.cells:
         found.setdefault(cell.key, []).append(cell)
     return [Group(key=key, cells=tuple(cells)) for key, cells in found.items()]
@@ -90,6 +100,16 @@ def mean_scores(results: StudyResults, group: Group, *, shared: bool = False) ->
         name: np.array([mean_score(results, c, role, domain, shared=shared) for c in group.cells])
         for name, (role, domain) in _scores_of(group).items()
     }
+
+
+def measures(results: StudyResults, group: Group, *, shared: bool = False) -> dict[str, gap.Interval]:
+    """All of gap.measure of a setting's mIoU, over its seeds."""
+    return gap.measure(mean_scores(results, group, shared=shared), one_network=one_network(group))
+
+
+def one_network(group: Group) -> tuple[str, ...]:
+    """The scores that one network has for all seeds: they say nothing about how seeds differ."""
+    return ("synthetic_to_synthetic", "synthetic_to_real", "start") if group.from_checkpoint else ()
 
 
 def class_scores(results: StudyResults, group: Group) -> dict[str, gap.Floats]:

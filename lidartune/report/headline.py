@@ -24,11 +24,20 @@ def headline(results: StudyResults) -> list[str]:
     """Three sentences that the gap table backs, whether or not they speak for pretraining.
 
     They speak of the longest pretraining: shorter ones are in the table, and an average over both would hide either.
+    Of networks that start from a checkpoint there is one sentence: the others need its updates, which nobody knows.
     """
-    epochs = max((g.key[2] for g in group_cells(results)), default=0)
-    groups = [g for g in group_cells(results) if g.key[2] == epochs and epochs > 0]
-    pretrained = f"networks pretrained for {count(epochs, 'epoch')}"
-    return [_sentence(results, groups, pretrained, *claim) for claim in _CLAIMS]
+    everything = group_cells(results)
+    epochs = max((g.key[2] for g in everything if isinstance(g.key[2], int)), default=0)
+    groups = [g for g in everything if g.key[2] == epochs and epochs > 0]
+    imported = [g for g in everything if g.from_checkpoint]
+    said = []
+    if groups or not imported:
+        pretrained = f"networks pretrained for {count(epochs, 'epoch')}"
+        said += [_sentence(results, groups, pretrained, *claim) for claim in _CLAIMS]
+    if imported:
+        from_checkpoint = "networks that start from the checkpoint"
+        said += [_sentence(results, imported, from_checkpoint, *c) for c in _CLAIMS if c[0] == "gain_equal_finetuning"]
+    return said
 
 
 def _sentence(

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from lidartune.errors import UserError
 from lidartune.report.scores import DOMAINS, Score, read_score
 
+CHECKPOINT = "checkpoint"  # in place of pretraining epochs: an imported network, trained for nobody knows how long
+Key = tuple[str, int, int | str, str, int | str]
+"""Backbone, width, pretraining epochs (or CHECKPOINT), freeze policy, labelled scans (or `all`)."""
+
 # In this order the first role that is not there says why a cell is not done.
 ROLES = (
     "pretrained", "start", "finetuned", "scratch_start", "scratch", "full", "scratch_longer", "full_equal",
@@ -36,7 +40,7 @@ class CellResult:
 
     backbone: str
     width: int
-    pretrain_epochs: int
+    pretrain_epochs: int | str
     freeze: str
     labelled_scans: int | str
     seed: int
@@ -45,7 +49,7 @@ class CellResult:
     roles: dict[str, RoleResult]
 
     @property
-    def key(self) -> tuple[str, int, int, str, int | str]:
+    def key(self) -> Key:
         """What this cell shares with the cells of other seeds."""
         return self.backbone, self.width, self.pretrain_epochs, self.freeze, self.labelled_scans
 
@@ -80,10 +84,14 @@ class StudyResults:
     curves: dict[str, Any] = field(default_factory=dict, compare=False)  # cache of curves.learning_curve
 
 
-def cell_order(key: tuple[str, int, int, str, int | str]) -> tuple[Any, ...]:
-    """Sort key of a cell's key: numbers as numbers, `all` labelled scans after every number."""
+def cell_order(key: Key) -> tuple[Any, ...]:
+    """Sort key of a cell's key: numbers as numbers, `checkpoint` and `all` labelled scans after every number."""
     backbone, width, pretrain_epochs, freeze, labelled = key
-    return backbone, width, pretrain_epochs, freeze, labelled == "all", labelled if labelled != "all" else 0
+    return backbone, width, *_last(pretrain_epochs, CHECKPOINT), freeze, *_last(labelled, "all")
+
+
+def _last(value: int | str, word: str) -> tuple[bool, int]:
+    return (True, 0) if value == word else (False, int(value))
 
 
 def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResults:
@@ -143,7 +151,7 @@ def _cell(
     return CellResult(
         backbone=str(entry["backbone"]),
         width=int(entry["width"]),
-        pretrain_epochs=int(entry["pretrain_epochs"]),
+        pretrain_epochs=CHECKPOINT if entry["pretrain_epochs"] == CHECKPOINT else int(entry["pretrain_epochs"]),
         freeze=str(entry["freeze"]),
         labelled_scans="all" if entry["labelled_scans"] == "all" else int(entry["labelled_scans"]),
         seed=int(entry["seed"]),

@@ -22,7 +22,8 @@ from lidartune.report.groups import (
     class_scores,
     group_cells,
     mean_score,
-    mean_scores,
+    measures,
+    one_network,
     plain_reason,
     shared_classes,
 )
@@ -41,6 +42,8 @@ TRAINED_ON: dict[str, str] = {
 }
 # The same with nothing before the fine-tuning updates (pretrain_epochs 0).
 TRAINED_ON_FROM_SCRATCH = {"real": "scratch", "real (all scans)": "full"}
+# From an imported network: nobody knows its updates, so that nothing else has as many.
+TRAINED_ON_FROM_CHECKPOINT = {"synthetic": "pretrained", "synthetic then real": "finetuned"}
 # Measures that are also given over the classes that both test splits hold (suffix `_shared`).
 SHARED = (
     "synthetic_to_synthetic", "synthetic_to_real", "finetuned", "scratch", "scratch_longer",
@@ -66,12 +69,12 @@ def gap_table(results: StudyResults) -> pd.DataFrame:
             "classes": int(results.class_sets["real"].sum()),
             "classes_shared": int(shared.sum()),
         }
-        measures = gap.measure(mean_scores(results, group))
-        for name, interval in measures.items():
+        found = measures(results, group)
+        for name, interval in found.items():
             row |= _interval_fields(name, interval)
         for name in ("gain_equal_finetuning", "gain_equal_total"):
-            row[f"{name}_verdict"] = gap.verdict(measures[name])
-        on_shared = gap.measure(mean_scores(results, group, shared=True))
+            row[f"{name}_verdict"] = gap.verdict(found[name])
+        on_shared = measures(results, group, shared=True)
         for name in SHARED:
             row |= _interval_fields(f"{name}_shared", on_shared[name])
         for name, role, domain, level in _OTHER_LEVELS:
@@ -114,6 +117,8 @@ def cells_table(results: StudyResults) -> pd.DataFrame:
 def matrix_table(results: StudyResults) -> pd.DataFrame:
     """Long: one row a setting x trained on x scored on, all after pretraining + fine-tuning updates.
 
+    From a checkpoint: the checkpoint itself (`synthetic`) and after fine-tuning; `updates` is empty, being unknown.
+
     `freeze` is the setting's; `freeze_of_training` that of the row's training: only fine-tuning ever freezes.
     """
     rows = []
@@ -121,29 +126,38 @@ def matrix_table(results: StudyResults) -> pd.DataFrame:
         for trained, role in trained_on(group).items():
             for domain in ("synthetic", "real"):
                 values = np.array([mean_score(results, c, role, domain) for c in group.cells])
-                interval = gap.t_interval(values)
+                once = group.from_checkpoint and role == "pretrained"
+                interval = gap.t_interval(gap.nan_mean(values, 0)[None] if once else values)
                 epochs = [c.roles[role].epoch for c in group.cells if role in c.roles]
                 rows.append(
                     _key_fields(group)
                     | {"trained_on": trained, "scored_on": domain, "role": role}
                     | {"freeze_of_training": group.key[3] if role == "finetuned" else "none"}
-                    | {"updates": (group.key[2] + results.finetune_epochs) * results.updates_per_epoch}
+                    | {"updates": _updates(results, group)}
                     | {"in_plan": "yes" if epochs else "no"}
                     | _interval_fields("miou", interval)
                 )
     return pd.DataFrame(rows)
 
 
+def _updates(results: StudyResults, group: Group) -> int | str:
+    """Pretraining and fine-tuning updates together; empty where a checkpoint's are unknown."""
+    epochs = group.key[2]
+    return (epochs + results.finetune_epochs) * results.updates_per_epoch if isinstance(epochs, int) else ""
+
+
 def trained_on(group: Group) -> dict[str, str]:
     """The matrix's rows for a setting -> the role that each shows."""
-    return TRAINED_ON if group.key[2] > 0 else TRAINED_ON_FROM_SCRATCH
+    if group.from_checkpoint:
+        return TRAINED_ON_FROM_CHECKPOINT
+    return TRAINED_ON if group.key[2] else TRAINED_ON_FROM_SCRATCH
 
 
 def per_class_table(results: StudyResults) -> pd.DataFrame:
     """One row a setting x class: IoU and gains with intervals, and whether pretraining measurably harms the class."""
     rows = []
     for group in group_cells(results):
-        measures = gap.measure(class_scores(results, group))
+        found = gap.measure(class_scores(results, group), one_network=one_network(group))
         for index, name in enumerate(results.classes):
             if index == 0:
                 continue
@@ -151,9 +165,9 @@ def per_class_table(results: StudyResults) -> pd.DataFrame:
             row["in_real_test"] = "yes" if results.class_sets["real"][index] else "no"
             row["in_synthetic_test"] = "yes" if results.class_sets["synthetic"][index] else "no"
             for measure in CLASS_MEASURES:
-                row |= _interval_fields(measure, measures[measure].at(index))
+                row |= _interval_fields(measure, found[measure].at(index))
             for short in ("equal_finetuning", "equal_total"):
-                verdict = gap.verdict(measures[f"gain_{short}"].at(index))
+                verdict = gap.verdict(found[f"gain_{short}"].at(index))
                 row[f"negative_transfer_{short}"] = "" if verdict == "n/a" else "yes" if verdict == "negative" else "no"
             rows.append(row)
     return pd.DataFrame(rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lidartune.report.groups import Group, group_cells, mean_score, mean_scores, plain_reason
+from lidartune.report.groups import Group, group_cells, mean_score, measures, plain_reason
 from lidartune.report.headline import count
 from lidartune.report.results import StudyResults
 from lidartune.report.scores import DOMAINS
@@ -103,11 +103,11 @@ def gap_text(results: StudyResults) -> TextTable:
     heads, keys, constant = _keys(groups)
     rows = []
     for group, key in zip(groups, keys, strict=True):
-        measures = gap.measure(mean_scores(results, group))
+        found = measures(results, group)
         seeds = f"{group.done}/{len(group.cells)}" + ("" if group.status == "done" else f" {group.status}")
         if group.key[2] == 0:  # no pretraining: fine-tuning updates are all there are
-            measures["full_longer"] = measures["full"]
-        figures = [show(measures[name]) for _, name, show in _GAP_COLUMNS]
+            found["full_longer"] = found["full"]
+        figures = [show(found[name]) for _, name, show in _GAP_COLUMNS]
         rows.append([*key, seeds, *figures])
     notes = constant + [
         "S→S, S→R: trained on synthetic, scored on synthetic / real (zero-shot); domain gap: how far S→R is below "
@@ -116,6 +116,12 @@ def gap_text(results: StudyResults) -> TextTable:
         "Equal total: equal updates, not equal schedules, since fine-tuning starts warm-up and learning rate again; "
         "gain_over_real_control in gap.csv has both sides do so.",
     ]
+    if any(group.from_checkpoint for group in groups):
+        notes.append(
+            "checkpoint: an imported network of unknown length, one for all seeds; S→S, S→R are its own scores. What "
+            "needs as many updates as it had is n/a: domain gap, scratch longer, all scans, equal total, gap closed. "
+            "The intervals of its gains are over seeds of fine-tuning and of scratch, not of pretraining."
+        )
     return TextTable(
         title="Transfer gap",
         heads=[*heads, "seeds", *(head for head, _, _ in _GAP_COLUMNS)],
@@ -145,6 +151,11 @@ def matrix_text(results: StudyResults) -> TextTable:
     if frozen:
         where = "the rows of freeze none" if all(frozen) else "other rows where there is no row of freeze none"
         notes.append(f"S,S and R,R and R,S are trained with nothing frozen and stand in {where} only.")
+    if any(group.from_checkpoint for group in groups):
+        notes.append(
+            "checkpoint: S is the imported network itself, S,R the same after fine-tuning; nobody knows its updates: "
+            "nothing stands beside it at equal ones."
+        )
     return TextTable(
         title="Trained on, scored on, at equal total updates",
         heads=[*heads, *(f"{_SHORT[trained]}\n→{domain[0].upper()}" for trained, domain in columns)],
@@ -178,6 +189,7 @@ def _keys(groups: list[Group]) -> tuple[list[str], list[list[str]], list[str]]:
     """Column heads and fields of the key's parts that vary, and a line for those that do not."""
     values = [[str(part) for part in group.key] for group in groups]
     varying = [i for i in range(len(KEY_HEADS)) if len({v[i] for v in values}) > 1] or [0]
-    constant = [_KEY_WORDS[i].format(values[0][i]) for i in range(len(KEY_HEADS)) if i not in varying and values]
+    words = [words.format(value) for words, value in zip(_KEY_WORDS, values[0], strict=True)] if values else []
+    constant = [said for i, said in enumerate(words) if i not in varying]
     line = ["Throughout: " + ", ".join(constant) + "."] if constant else []
     return [KEY_HEADS[i] for i in varying], [[v[i] for i in varying] for v in values], line

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidartune.errors import UserError
-from lidartune.report.results import StudyResults, load_study
+from lidartune.report.results import CHECKPOINT, StudyResults, load_study
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,8 +59,10 @@ def _write_files(results: StudyResults, folder: Path) -> None:
     }
     for name, frame in frames.items():
         tables.write_csv(frame, folder / f"{name}.csv")
-    # Arrow wants one type a column: labelled_scans holds numbers and `all`.
-    frames["gap"].astype({"labelled_scans": str} if len(frames["gap"]) else {}).to_parquet(folder / "gap.parquet")
+    # Arrow wants one type a column: labelled_scans holds numbers and `all`, pretrain_epochs may hold `checkpoint`.
+    words = ["labelled_scans"] if results.cells else []
+    words += ["pretrain_epochs"] if any(cell.pretrain_epochs == CHECKPOINT for cell in results.cells) else []
+    frames["gap"].astype(dict.fromkeys(words, str)).to_parquet(folder / "gap.parquet")
     figures.draw_curves(figures.curve_data(results), folder / "curves.svg")
     figures.draw_gains(figures.gain_data(results), folder / "gap.svg")
     (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")

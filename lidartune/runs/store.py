@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pyarrow import fs
 
-from lidartune.errors import UserError
+from lidartune.errors import UserError, nearest
 
 Kind = Literal["metrics", "test", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
@@ -44,6 +44,30 @@ class Store:
     def write_spec(self, run: str, spec: dict[str, Any]) -> None:
         """Records what the run is; the same text however often it is written."""
         self._write(f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode())
+
+    def runs(self) -> list[str]:
+        """The runs that have begun, by name."""
+        return sorted(self._names("runs"))
+
+    def has_spec(self, run: str) -> bool:
+        """Whether it is recorded what the run is."""
+        return self._read(f"runs/{run}/spec.json") is not None
+
+    def read_spec(self, run: str) -> dict[str, Any]:
+        """What `write_spec` recorded. Raises UserError where there is no such run, or its record is damaged."""
+        where = f"{self.results}/runs/{run}/spec.json"
+        content = self._read(f"runs/{run}/spec.json")
+        if content is None:
+            known = self.runs()
+            do = nearest(run, known) if known else "give a folder results/runs/<name>-<id>"
+            raise UserError("there is no such run", where=where, found=f"{len(known)} runs beside it", do=do)
+        try:
+            spec = json.loads(content)
+        except ValueError:
+            spec = None
+        if not isinstance(spec, dict):
+            raise UserError("a run's record is damaged", where=where, wanted="JSON", do="run the same study again")
+        return spec
 
     def epochs(self, run: str, kind: Kind) -> list[int]:
         """The epochs for which this kind is committed, in order."""
@@ -88,8 +112,19 @@ class Store:
             )
         return content
 
+    def file(self, run: str, epoch: int, kind: Kind, name: str) -> str:
+        """Where a committed file lies: under the name of the attempt that wrote it."""
+        commit = self._commit(run, epoch, kind)
+        entry = (commit or {"files": {}})["files"].get(name, {"path": name})
+        return f"{self.results}/{_place(run, epoch, kind)}/{entry['path']}"
+
     def read_json(self, run: str, epoch: int, kind: Kind, name: str) -> Any:
         return json.loads(self.read(run, epoch, kind, name))
+
+    def forget(self, run: str) -> None:
+        """Takes away all that is there of a run."""
+        with suppress(FileNotFoundError):
+            self._fs.delete_dir(f"{self._root}/runs/{run}")
 
     def discard(self, run: str, epoch: int, kind: Kind) -> None:
         """Takes a commit back: its commit file first, so that it is never there by half."""

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from lidartune.errors import UserError
+from lidartune.pictures.scan import draw_prediction
 from lidartune.runs.spec import DOMAINS, Domain, RunSpec
 from lidartune.runs.store import Store
 from lidartune.scans import ScanFile
 from lidartune.scoring.evaluate import score_briefly, score_fully
-from lidartune.scoring.picture import draw_scan
 from lidartune.scoring.predict import predict_image
 from lidartune.training.loader import PreparedScan, ScanReader
-from lidartune.training.loop import fresh_state, state_from_milestone, train_epoch
+from lidartune.training.loop import fresh_state, imported_state, state_from_milestone, train_epoch
 from lidartune.training.state import Normalization, TrainingState, pack, unpack
 
 STATE_FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
@@ -76,6 +76,8 @@ class Trajectory:
         """
         run = self.spec.folder
         self.store.write_spec(run, self.spec.as_dict())
+        if self.spec.imported is not None:
+            return self._score_imported(wanted, announce)
         state: TrainingState | None = None
         for epoch in sorted(set(wanted) - set(missing_epochs(self.store, run, wanted))):
             announce(EpochDone(epoch=epoch, kept=True, scans_per_second=0.0, validation={}))
@@ -109,17 +111,38 @@ class Trajectory:
         spec, reader = self.spec, self.data.readers[self.spec.domain]
         if spec.start is None:
             return fresh_state(spec, self.data.train, reader, self.device)
-        run, epoch = spec.start.run, spec.start.epoch
+        weights, normalization = self._milestone(spec.start.run, spec.start.epoch)
+        return state_from_milestone(spec, weights, normalization, self.data.train, reader, self.device)
+
+    def _milestone(self, run: str, epoch: int) -> tuple[bytes, Normalization]:
+        """The weights that a run starts from, and the normalisation that belongs to them."""
         if not self.store.has(run, epoch, "state"):
             raise UserError(
                 "the milestone that this run starts from is not in the store",
                 where=f"{self.store.results}/runs/{run}, epoch {epoch}",
                 do="run the same study command again: it trains what is missing",
             )
-        weights = self.store.read(run, epoch, "state", "weights.safetensors")
         facts = self.store.read_json(run, epoch, "state", "state.json")
         normalization = Normalization(means=tuple(facts["means"]), stds=tuple(facts["stds"]))
-        return state_from_milestone(spec, weights, normalization, self.data.train, reader, self.device)
+        return self.store.read(run, epoch, "state", "weights.safetensors"), normalization
+
+    def _score_imported(self, wanted: Sequence[int], announce: Callable[[EpochDone], None]) -> None:
+        """Scores a network that was trained elsewhere, as it is."""
+        run = self.spec.folder
+        if any(epoch > 0 for epoch in wanted):
+            raise UserError(
+                "an imported network is scored here, but never trained: nobody knows where its training stood",
+                where=run,
+                found=f"epoch {max(wanted)} wanted",
+                wanted="epoch 0",
+                do="train a run that starts from it: grid.pretrain_epochs: [checkpoint]",
+            )
+        if missing_epochs(self.store, run, wanted):
+            began = time.perf_counter()
+            weights, normalization = self._milestone(run, 0)
+            announce(self._commit(imported_state(self.spec, weights, normalization, self.device), None, began, wanted))
+        else:
+            announce(EpochDone(epoch=0, kept=True, scans_per_second=0.0, validation={}))
 
     # -- committing -------------------------------------------------------------------------------------------------
 
@@ -165,10 +188,9 @@ class Trajectory:
         pictures = {}
         for domain in DOMAINS:
             scans = self.data.test[domain]
-            pairs = zip(scans, self._stream(domain, scans), strict=True)
-            scores[domain] = score_fully(classify, pairs, block=self.spec.block)
+            scores[domain] = score_fully(classify, scans, self._stream(domain, scans), block=self.spec.block)
             fixed = self.data.readers[domain].read(scans[len(scans) // 2], self.spec.canvas)
-            pictures[f"picture-{domain}.png"] = draw_scan(fixed, classify(fixed))
+            pictures[f"picture-{domain}.png"] = draw_prediction(fixed.canvas, classify(fixed), fixed.truth_image)
         self.store.commit(run, epoch, "test", {"scores.json": _json(scores), **pictures})
 
     def _classifier(self, state: TrainingState) -> Callable[[PreparedScan], np.ndarray]:

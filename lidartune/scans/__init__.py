@@ -2,6 +2,7 @@
 
 from lidartune.scans.dataset import Dataset, ScanFile, fingerprint, open_dataset, spread
 from lidartune.scans.files import check_scan, read_labels, read_points, read_scan, write_labels, write_points
+from lidartune.scans.label_shift import LabelShift, in_words, label_shift
 from lidartune.scans.statistics import canvas_statistics, class_counts, class_weights
 from lidartune.scans.taxonomy import (
     CLASS_COLORS,
@@ -9,6 +10,7 @@ from lidartune.scans.taxonomy import (
     NUM_CLASSES,
     Taxonomy,
     built_in_taxonomies,
+    compose,
     load_taxonomy,
 )
 
@@ -17,6 +19,7 @@ __all__ = [
     "CLASS_NAMES",
     "NUM_CLASSES",
     "Dataset",
+    "LabelShift",
     "ScanFile",
     "Taxonomy",
     "built_in_taxonomies",
@@ -24,7 +27,10 @@ __all__ = [
     "check_scan",
     "class_counts",
     "class_weights",
+    "compose",
     "fingerprint",
+    "in_words",
+    "label_shift",
     "load_taxonomy",
     "open_dataset",
     "read_labels",

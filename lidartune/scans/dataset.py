@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lidartune.errors import UserError
-from lidartune.scans.files import read_points, read_scan
+from lidartune.scans.files import file_size, read_points, read_scan
 from lidartune.scans.taxonomy import Taxonomy, load_taxonomy
 
 SCANS_WITH_CONTENTS = 16
@@ -104,16 +104,16 @@ def open_dataset(root: str | Path, taxonomy: str | Path | Taxonomy) -> Dataset:
         UserError: no such folder, or no numbered sequence in it; as `load_taxonomy` does.
     """
     taxonomy = taxonomy if isinstance(taxonomy, Taxonomy) else load_taxonomy(taxonomy)
-    root = Path(root).expanduser()
-    if not root.is_dir():
+    folder = _folder(root)
+    if folder is None:
         raise UserError("there is no such dataset folder", where=root, wanted=LAYOUT, do="check the path")
-    sequences = _sequences_in(root / "sequences") or _sequences_in(root)
+    sequences = _sequences_in(folder / "sequences") or _sequences_in(folder)
     if not sequences:
-        inside = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
+        inside = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
         raise UserError(
-            "no sequences in this dataset folder", where=root, found=inside, wanted=LAYOUT, do=_advice(root)
+            "no sequences in this dataset folder", where=folder, found=inside, wanted=LAYOUT, do=_advice(folder)
         )
-    return Dataset(root, taxonomy, sequences)
+    return Dataset(folder, taxonomy, sequences)
 
 
 def fingerprint(scans: Iterable[ScanFile]) -> str:
@@ -125,8 +125,9 @@ def fingerprint(scans: Iterable[ScanFile]) -> str:
     scans = tuple(scans)
     digest = hashlib.sha256()
     for scan in scans:
-        labels = -1 if scan.labels is None else _size(scan.labels)
-        digest.update(f"{scan.sequence}/{scan.name} {_size(scan.points)} {labels}\n".encode())
+        labels = -1 if scan.labels is None else file_size(scan.labels, "labels")
+        line = f"{scan.sequence}/{scan.name} {file_size(scan.points, 'points')} {labels}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # names need not be UTF-8
     for scan in spread(scans, SCANS_WITH_CONTENTS):
         for path in (scan.points, scan.labels):
             digest.update(_contents(path) if path is not None else b"")
@@ -140,31 +141,26 @@ def spread(scans: Sequence[ScanFile], count: int | None) -> tuple[ScanFile, ...]
     return tuple(scans[i * len(scans) // count] for i in range(count))
 
 
-def _size(path: Path) -> int:
+def _folder(root: str | Path) -> Path | None:
     try:
-        return path.stat().st_size
-    except OSError as error:
-        raise _unreadable(path, error) from None
+        folder = Path(root).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):  # a folder above it that may not be looked into, the home of nobody
+        return None
 
 
 def _contents(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError("a scan file cannot be read", where=path, found=error.strerror, do="check the folder")
+        raise UserError(
+            "a scan file cannot be read", where=path, found=error.strerror, do="check its permissions"
+        ) from None
 
 
 def _sequences_in(folder: Path) -> dict[int, Path]:
-    if not folder.is_dir():
-        return {}
     found: dict[int, Path] = {}
-    for entry in sorted(folder.iterdir()):
-        if not (entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()):
-            continue
+    for entry in _numbered_folders(folder):
         if int(entry.name) in found:
             raise UserError(
                 "two folders for one sequence",
@@ -174,6 +170,18 @@ def _sequences_in(folder: Path) -> dict[int, Path]:
             )
         found[int(entry.name)] = entry
     return dict(sorted(found.items()))
+
+
+def _numbered_folders(folder: Path) -> list[Path]:
+    try:
+        if not folder.is_dir():
+            return []
+        entries = sorted(folder.iterdir())
+        return [e for e in entries if e.name.isascii() and e.name.isdecimal() and e.is_dir()]
+    except OSError as error:
+        raise UserError(
+            "a folder cannot be read", where=folder, found=error.strerror, do="check its permissions"
+        ) from None
 
 
 def _scans_of(sequence: Path) -> list[ScanFile]:
@@ -198,7 +206,7 @@ def _files_in(folder: Path, suffix: str) -> dict[str, Path]:
         return {}
     except OSError as error:
         raise UserError(
-            "a folder cannot be read", where=folder, found=error.strerror, do="check its permissions"
+            "a folder cannot be read", where=folder, found=error.strerror, do="check its type and permissions"
         ) from None
     return {name.removesuffix(suffix): folder / name for name in names}
 
@@ -211,6 +219,13 @@ def _advice(root: Path) -> str:
     if (root / "velodyne").is_dir():
         return f"this is one sequence: give the folder above it, {root.parent}"
     for entry in sorted(root.iterdir()):
-        if entry.is_dir() and (_sequences_in(entry / "sequences") or _sequences_in(entry)):
+        if _numbered_folders_or_none(entry / "sequences") or _numbered_folders_or_none(entry):
             return f"give {entry}, which holds sequences"
     return "give the folder that holds the sequences"
+
+
+def _numbered_folders_or_none(folder: Path) -> list[Path]:
+    try:
+        return _numbered_folders(folder)
+    except UserError:
+        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,8 @@ def read_points(path: str | Path) -> np.ndarray:
         UserError: no such file, it cannot be read, or its size is no multiple of 16 bytes.
     """
     path = Path(path)
-    _check_size(path, POINT_BYTES, "points", POINT_FORMAT)
-    values = np.fromfile(path, dtype="<f4")
-    if values.size % 4:  # a file that shrank or grew between the two looks
-        raise UserError(
-            "this file changed while it was read", where=path, do="wait until it is written, then run again"
-        )
-    return values.astype(np.float32, copy=False).reshape(-1, 4)
+    size = _check_size(path, POINT_BYTES, "points", POINT_FORMAT)
+    return _read(path, "<f4", size, "points").astype(np.float32, copy=False).reshape(-1, 4)
 
 
 def read_labels(path: str | Path) -> np.ndarray:
@@ -39,8 +35,8 @@ def read_labels(path: str | Path) -> np.ndarray:
         UserError: no such file, it cannot be read, or its size is no multiple of 4 bytes.
     """
     path = Path(path)
-    _check_size(path, LABEL_BYTES, "labels", LABEL_FORMAT)
-    return np.fromfile(path, dtype="<u4").astype(np.uint32, copy=False) & np.uint32(0xFFFF)
+    size = _check_size(path, LABEL_BYTES, "labels", LABEL_FORMAT)
+    return _read(path, "<u4", size, "labels").astype(np.uint32, copy=False) & np.uint32(0xFFFF)
 
 
 def read_scan(points_path: str | Path, labels_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -105,17 +101,47 @@ def _write(path: Path, values: np.ndarray) -> None:
     path.write_bytes(np.ascontiguousarray(values).tobytes())
 
 
-def _check_size(path: Path, unit: int, noun: str, wanted: str) -> int:
+def _read(path: Path, dtype: str, size: int, noun: str) -> np.ndarray:
+    """The values of a file that was `size` bytes long when it was looked at."""
     try:
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
+        values = np.fromfile(path, dtype=dtype)
+    except (OSError, MemoryError) as error:
+        raise _unreadable(path, noun, error) from None
+    if values.nbytes != size:
+        raise UserError(
+            "this file changed while it was read", where=path, do="wait until it is written, then run again"
+        )
+    return values
+
+
+def file_size(path: Path, noun: str) -> int:
+    """Bytes of a file of `noun`; UserError where there is none, or it is no regular file."""
+    try:
+        found = path.stat()
     except FileNotFoundError:
         raise UserError(f"there is no such file of {noun}", where=path, do="check the folder and the name") from None
     except OSError as error:
-        raise UserError(
-            f"this file of {noun} cannot be read", where=path, found=error.strerror, do="check its type and permissions"
-        ) from None
+        raise _unreadable(path, noun, error) from None
+    if not stat.S_ISREG(found.st_mode):  # opening a named pipe would wait for ever
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
+        raise UserError(f"this is no file of {noun}", where=path, found=kind, wanted="a file", do="check the path")
+    return found.st_size
+
+
+def _unreadable(path: Path, noun: str, error: OSError | MemoryError) -> UserError:
+    found = "more bytes than fit into memory" if isinstance(error, MemoryError) else error.strerror
+    return UserError(
+        f"this file of {noun} cannot be read", where=path, found=found, do="check its type and permissions"
+    )
+
+
+def _check_size(path: Path, unit: int, noun: str, wanted: str) -> int:
+    size = file_size(path, noun)
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise _unreadable(path, noun, error) from None
     if size % unit:
         raise UserError(
             f"this is no whole file of {noun}",

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from lidartune.errors import UserError
-from lidartune.scans.classes import CLASS_NAMES, MAX_ID, NUM_CLASSES
+from lidartune.scans.classes import MAX_ID, UNKNOWN, class_colors, class_names
+from lidartune.scans.document import shown
 
 REQUIRED = ("labels", "learning_map", "learning_map_inv")
+MAX_SEQUENCE = 999_999
 
 
 def parse_config(config: object, where: str) -> dict[str, Any]:
@@ -19,62 +21,71 @@ def parse_config(config: object, where: str) -> dict[str, Any]:
         _refuse("a taxonomy is a YAML mapping", where, None, type(config).__name__, "keys " + ", ".join(REQUIRED))
     for key in REQUIRED:
         if key not in config:
-            _refuse("a key is missing in this taxonomy", where, key, "keys " + (", ".join(map(str, config)) or "none"))
+            _refuse("a key is missing in this taxonomy", where, key, "keys " + shown(list(config)))
     labels = _table(config, "labels", where, MAX_ID, _text)
-    to_common = _table(config, "learning_map", where, MAX_ID, _number(NUM_CLASSES - 1, "a common class"))
-    to_raw = _table(config, "learning_map_inv", where, NUM_CLASSES - 1, _number(MAX_ID, "a raw id"))
+    to_raw = _table(config, "learning_map_inv", where, UNKNOWN - 1, _number(MAX_ID, "a raw id"))
+    last = _last_class(to_raw, where)
+    to_class = _table(config, "learning_map", where, MAX_ID, _number(last, "a class of learning_map_inv"))
     colors = _table(config, "color_map", where, MAX_ID, _color)
     content = _table(config, "content", where, MAX_ID, _share)
-    ignore = _table(config, "learning_ignore", where, NUM_CLASSES - 1, _flag)
-    _check_maps(labels, to_common, to_raw, where)
+    flags = _table(config, "learning_ignore", where, last, _flag)
+    _check_maps(labels, to_class, to_raw, where)
     for raw in content:
-        if raw not in to_common:
+        if raw not in to_class:
             _refuse("a share of an id that is not mapped", where, f"content.{raw}", raw, "an id in learning_map")
-    for common, ignored in ignore.items():
-        if ignored != (common == 0):
-            do = "map the raw ids that do not count to class 0"
-            _refuse("only class 0 is ignored here", where, f"learning_ignore.{common}", ignored, common == 0, do)
+    names = class_names(labels, to_raw)
     return {
         "labels": MappingProxyType(labels),
-        "learning_map": MappingProxyType(to_common),
+        "learning_map": MappingProxyType(to_class),
         "learning_map_inv": MappingProxyType(to_raw),
         "color_map": MappingProxyType(colors),
         "content": MappingProxyType(content),
         "split": MappingProxyType(_split(config, where)),
+        "ignore": _ignored(flags, last, where),
+        "names": names,
+        "colors": class_colors(colors, to_raw, names),
     }
 
 
-def _check_maps(labels: dict, to_common: dict, to_raw: dict, where: str) -> None:
-    if set(to_raw) != set(range(NUM_CLASSES)):
-        missing = sorted(set(range(NUM_CLASSES)) - set(to_raw))
+def _last_class(to_raw: dict[int, int], where: str) -> int:
+    last = max(to_raw)
+    if last == 0 or len(to_raw) != last + 1:
         _refuse(
-            "this taxonomy maps to another number of classes",
+            "the classes must be numbered from 0, without a gap",
             where,
             "learning_map_inv",
-            f"{len(to_raw)} classes, {missing} missing",
-            f"classes 0..{NUM_CLASSES - 1}: ignored, then " + ", ".join(CLASS_NAMES[1:]),
-            "map to these classes; other numbers of classes are not supported yet",
+            f"classes {shown(sorted(to_raw))}",
+            "0 for what is ignored, then 1, 2, ...",
+            "add a line for each class that is missing",
         )
+    return last
+
+
+def _ignored(flags: dict[int, bool], last: int, where: str) -> tuple[int, ...]:
+    """The classes that do not count: 0, and whichever else the file ignores."""
+    if flags.get(0) is False:
+        do = "number the classes that count from 1, and map the raw ids that do not count to class 0"
+        _refuse("class 0 is what is ignored", where, "learning_ignore.0", False, True, do)
+    ignored = {0} | {c for c, flag in flags.items() if flag}
+    if len(ignored) > last:
+        _refuse("every class is ignored", where, "learning_ignore", "true for all", "false for one class at least")
+    return tuple(sorted(ignored))
+
+
+def _check_maps(labels: dict, to_class: dict, to_raw: dict, where: str) -> None:
     for raw in labels:
-        if raw not in to_common:
-            _refuse(
-                "a label without a class", where, f"learning_map.{raw}", f"no entry for {raw} ({labels[raw]})", "0..19"
-            )
-    used = set(to_common.values())
-    for common, raw in to_raw.items():
-        if raw not in to_common:
-            _refuse("an id that is not mapped", where, f"learning_map_inv.{common}", raw, "an id in learning_map")
-        if common in used and to_common[raw] != common:
-            found = f"id {raw}, which learning_map takes to {to_common[raw]}"
-            _refuse("the two maps contradict each other", where, f"learning_map_inv.{common}", found)
-        text = labels.get(raw)
-        if common and text in CLASS_NAMES[1:] and text != CLASS_NAMES[common]:
-            found = f"id {raw}, labelled {text!r}"
-            wanted = f"{CLASS_NAMES[common]!r}; {text!r} is class {CLASS_NAMES.index(text)}"
-            do = "use the 19 classes in this order: " + ", ".join(CLASS_NAMES[1:])
-            _refuse(
-                "this taxonomy numbers the classes otherwise", where, f"learning_map_inv.{common}", found, wanted, do
-            )
+        if raw not in to_class:
+            found, span = f"no entry for {raw} ({labels[raw]})", f"a class in 0..{max(to_raw)}"
+            do = f"add {raw} to learning_map, with 0 if its points do not count"
+            _refuse("a label without a class", where, f"learning_map.{raw}", found, span, do)
+    used = set(to_class.values())
+    for number, raw in to_raw.items():
+        if raw not in to_class:
+            _refuse("an id that is not mapped", where, f"learning_map_inv.{number}", raw, "an id in learning_map")
+        if number in used and to_class[raw] != number:
+            found = f"id {raw}, which learning_map takes to {to_class[raw]}"
+            wanted = f"an id that learning_map takes to {number}"
+            _refuse("the two maps contradict each other", where, f"learning_map_inv.{number}", found, wanted)
 
 
 def _split(config: dict, where: str) -> dict[str, tuple[int, ...]]:
@@ -82,12 +93,13 @@ def _split(config: dict, where: str) -> dict[str, tuple[int, ...]]:
     if parts is None:
         return {}
     if not isinstance(parts, dict) or not set(parts) <= {"train", "valid", "test"}:
-        _refuse("a split is a mapping", where, "split", parts, "train, valid and test")
+        _refuse("a split is a mapping", where, "split", shown(parts), "train, valid and test")
     split = {}
     for part, sequences in parts.items():
         if not isinstance(sequences, list):
-            _refuse("a part of the split is a list", where, f"split.{part}", sequences, "a list of sequence numbers")
-        split[part] = tuple(_int(s, where, f"split.{part}", None, "a sequence number") for s in sequences)
+            found, wanted = shown(sequences), "a list of sequence numbers"
+            _refuse("a part of the split is a list", where, f"split.{part}", found, wanted)
+        split[part] = tuple(_int(s, where, f"split.{part}", MAX_SEQUENCE, "a sequence number") for s in sequences)
     return split
 
 
@@ -96,22 +108,23 @@ def _table(config: dict, key: str, where: str, largest: int, check: Callable[[An
     if table is None and key not in REQUIRED:
         return {}
     if not isinstance(table, dict) or (not table and key in REQUIRED):
-        _refuse("this must be a mapping", where, key, repr(table), "one line for each id")
-    checked = {}
+        _refuse("this must be a mapping", where, key, shown(table), "one line for each id")
+    checked: dict[int, Any] = {}
     for i, value in table.items():
-        number = _int(i, where, f"{key}.{i}", largest, "an id")
+        place = f"{key}.{i if isinstance(i, str) and i.isprintable() and len(i) < 40 else shown(i)}"
+        number = _int(i, where, place, largest, "an id")
         if number in checked:
-            _refuse("an id stands here twice", where, f"{key}.{i}", i)
-        checked[number] = check(value, where, f"{key}.{i}")
+            _refuse("an id stands here twice", where, place, number, do="keep one of the two lines")
+        checked[number] = check(value, where, place)
     return checked
 
 
-def _int(value: object, where: str, key: str, largest: int | None, noun: str) -> int:
-    if isinstance(value, str) and value.isdecimal() and value.isascii():  # YAML reads 08 as text
+def _int(value: object, where: str, key: str, largest: int, noun: str) -> int:
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:  # YAML reads 08 as text
         value = int(value)
-    span = f"{noun}, a whole number" + ("" if largest is None else f" in 0..{largest}")
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (largest is not None and value > largest):
-        _refuse("a number is not what it should be", where, key, repr(value), span)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
+        wanted = f"{noun}, a whole number in 0..{largest}"
+        _refuse("a number is not what it should be", where, key, shown(value), wanted)
     return value
 
 
@@ -120,30 +133,31 @@ def _number(largest: int, noun: str) -> Callable[[Any, str, str], int]:
 
 
 def _text(value: object, where: str, key: str) -> str:
-    if not isinstance(value, (str, int)) or isinstance(value, bool):
-        _refuse("a label's name is text", where, key, repr(value))
-    return str(value)
+    text = shown(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not text.isprintable() or len(text) > 100:
+        _refuse("a label's name is text", where, key, shown(value), "one line of at most 100 printable characters")
+    return text
 
 
 def _share(value: object, where: str, key: str) -> float:
     try:
-        share = float(value)  # type: ignore[arg-type]  # YAML reads 1e-08 as text
-    except (TypeError, ValueError):
+        share = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # YAML reads 1e-08 as text
+    except (TypeError, ValueError, OverflowError):
         share = math.nan
     if not 0 <= share <= 1:
-        _refuse("a share of the points is not what it should be", where, key, repr(value), "a number in 0..1")
+        _refuse("a share of the points is not what it should be", where, key, shown(value), "a number in 0..1")
     return share
 
 
 def _flag(value: object, where: str, key: str) -> bool:
     if not isinstance(value, bool):
-        _refuse("this is a yes or no", where, key, repr(value), "true or false")
+        _refuse("this is a yes or no", where, key, shown(value), "true or false")
     return value
 
 
 def _color(value: object, where: str, key: str) -> tuple[int, int, int]:
     if not isinstance(value, list) or len(value) != 3:
-        _refuse("a colour is not what it should be", where, key, repr(value), "[blue, green, red], each 0..255")
+        _refuse("a colour is not what it should be", where, key, shown(value), "[blue, green, red], each 0..255")
     blue, green, red = (_int(v, where, key, 255, "blue, green or red") for v in value)
     return red, green, blue
 
@@ -156,5 +170,5 @@ def _refuse(
         where=where if key is None else f"{where}, key {key}",
         found=found,
         wanted=wanted,
-        do=do or "compare it with a built-in file, such as lidartune/scans/taxonomies/semantic-kitti.yaml",
+        do=do or "mend this key; the built-in lidartune/scans/taxonomies/semantic-kitti.yaml shows the format",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -23,34 +24,66 @@ class HasImage(Protocol):
 def canvas_statistics(canvases: Iterable[HasImage]) -> tuple[np.ndarray, np.ndarray]:
     """Means and population standard deviations, each (C,) float64, over the valid pixels of all canvases.
 
-    Reads one canvas at a time in the order given and keeps float64 sums, joined by the pairwise update of Chan, Golub
-    and LeVeque (1983); the same canvases in the same order give the same bits.
+    Reads one canvas at a time in the order given; the same canvases in the same order give the same bits.
 
     Raises:
         UserError: not one valid pixel.
     """
-    count, mean, squares = 0, np.zeros(0), np.zeros(0)
+    moments = Moments()
     for canvas in canvases:
-        pixels = canvas.image[:, canvas.mask].astype(np.float64)
-        added = pixels.shape[1]
-        if not added:
-            continue
-        mean_here = pixels.mean(axis=1)
-        squares_here = np.square(pixels - mean_here[:, None]).sum(axis=1)
-        if not count:
-            count, mean, squares = added, mean_here, squares_here
-            continue
-        total, step = count + added, mean_here - mean
-        mean = mean + step * (added / total)
-        squares = squares + squares_here + step**2 * (count * added / total)
-        count = total
-    if not count:
-        raise UserError(
-            "no valid pixel to measure means and deviations on",
-            wanted="at least one point that falls on a canvas",
-            do="check that the training sequences hold scans with points",
-        )
-    return mean, np.sqrt(squares / count)
+        moments = moments.joined(canvas_moments(canvas))
+    return moments.mean_and_std()
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over `count` valid pixels: their means and summed squared deviations, each (C,) float64.
+
+    Made by `canvas_moments` for one canvas and joined canvas by canvas; the order decides the last bits.
+    """
+
+    count: int = 0
+    mean: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def joined(self, other: Moments) -> Moments:
+        """Of the pixels of both, by the pairwise update of Chan, Golub and LeVeque (1983)."""
+        if not self.count or not other.count:
+            return other if other.count else self
+        total, step = self.count + other.count, other.mean - self.mean
+        mean = self.mean + step * (other.count / total)
+        squares = self.squares + other.squares + step**2 * (self.count * other.count / total)
+        return Moments(total, mean, squares)
+
+    def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means and population standard deviations, each (C,) float64; UserError where there is no pixel."""
+        if not self.count:
+            raise UserError(
+                "no valid pixel to measure means and deviations on",
+                wanted="at least one point that falls on a canvas",
+                do="check that the training sequences hold scans with points",
+            )
+        return self.mean, np.sqrt(self.squares / self.count)
+
+
+def canvas_moments(canvas: HasImage) -> Moments:
+    """The moments of one canvas's valid pixels: float64 sums of the pixels one after the other, by rows."""
+    shown = np.flatnonzero(canvas.mask)
+    channels = canvas.image.reshape(len(canvas.image), -1)
+    if not len(shown):
+        return Moments()
+    mean, squares = np.empty(len(channels)), np.empty(len(channels))
+    for c, channel in enumerate(channels):
+        values = channel[shown].astype(np.float64)
+        mean[c] = _sum_in_order(values) / len(values)
+        values -= mean[c]
+        squares[c] = _sum_in_order(np.square(values, out=values))
+    return Moments(len(shown), mean, squares)
+
+
+def _sum_in_order(values: np.ndarray) -> float:
+    """Runs keep the bits of their normalisation by this order; np.sum adds in another one."""
+    return float(np.add.accumulate(values)[-1])
 
 
 def class_counts(labels: Iterable[np.ndarray], num_classes: int = NUM_CLASSES) -> np.ndarray:

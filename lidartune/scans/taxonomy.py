@@ -1,7 +1,8 @@
-"""Raw label ids of one dataset and their map to the 19 common classes, from lidar-bonnetal data-config YAML."""
+"""Raw label ids of one dataset and the classes they mean, from lidar-bonnetal data-config YAML; chains of such maps."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,23 +13,24 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import yaml
 
 from lidartune.errors import UserError, nearest
-from lidartune.scans.classes import CLASS_COLORS, CLASS_NAMES, MAX_ID, NUM_CLASSES
+from lidartune.scans.chain import chained, links
+from lidartune.scans.classes import CLASS_COLORS, CLASS_NAMES, MAX_ID, NUM_CLASSES, UNKNOWN, otherwise_numbered
+from lidartune.scans.document import parse_document, read_document
 from lidartune.scans.parsing import parse_config
 
 __all__ = [
     "CLASS_COLORS",
     "CLASS_NAMES",
     "NUM_CLASSES",
+    "UNKNOWN",
     "Taxonomy",
     "built_in_taxonomies",
+    "compose",
     "load_taxonomy",
     "parse_taxonomy",
 ]
-
-UNKNOWN = 255
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,13 +38,16 @@ class Taxonomy:
     """One dataset's label ids and what they mean. Made by `load_taxonomy`; two are equal where their digests are.
 
     Attributes:
-        name: the built-in name, or the path it was read from.
+        name: the built-in name, or the path it was read from; of a chain, both with a "+" between them.
         labels: raw id -> text.
-        learning_map: raw id -> common class 0..19.
-        learning_map_inv: common class -> the raw id written for it.
+        learning_map: raw id -> class, 0..num_classes - 1.
+        learning_map_inv: class -> the raw id written for it.
         color_map: raw id -> (red, green, blue); empty where the file has none. (The files store blue first.)
         content: raw id -> share of the dataset's points; empty where the file has none.
         split: {"train", "valid", "test"} -> sequence numbers; empty where the file has none.
+        ignore: the classes that do not count; 0 is always one of them.
+        names: (num_classes,) each class's name; CLASS_NAMES where it maps to the common classes.
+        colors: (num_classes, 3) uint8 red, green, blue.
     """
 
     name: str
@@ -52,19 +57,23 @@ class Taxonomy:
     color_map: Mapping[int, tuple[int, int, int]]
     content: Mapping[int, float]
     split: Mapping[str, tuple[int, ...]]
-    names: tuple[str, ...] = CLASS_NAMES
+    ignore: tuple[int, ...]
+    names: tuple[str, ...]
+    colors: np.ndarray = field(repr=False)
     lookup: np.ndarray = field(init=False, repr=False)
-    """(65536,) uint8: raw id -> common class, 255 for an id that is not in the file."""
+    """(65536,) uint8: raw id -> class, 255 for an id that is not in the file."""
     digest: str = field(init=False)
-    """Hash over both maps: equal digests give equal classes."""
+    """Hash over both maps and the ignored classes: equal digests give equal classes."""
 
     def __post_init__(self) -> None:
         lookup = np.full(MAX_ID + 1, UNKNOWN, dtype=np.uint8)
-        for raw, common in self.learning_map.items():
-            lookup[raw] = common
+        for raw, number in self.learning_map.items():
+            lookup[raw] = number
         lookup.flags.writeable = False
         object.__setattr__(self, "lookup", lookup)
-        maps = [sorted(self.learning_map.items()), sorted(self.learning_map_inv.items())]
+        maps: list = [sorted(self.learning_map.items()), sorted(self.learning_map_inv.items())]
+        if self.ignore != (0,):
+            maps.append(self.ignore)
         object.__setattr__(self, "digest", hashlib.sha256(json.dumps(maps).encode()).hexdigest())
 
     def __eq__(self, other: object) -> bool:
@@ -74,11 +83,37 @@ class Taxonomy:
         return hash(self.digest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = (self.labels, self.learning_map, self.learning_map_inv, self.color_map, self.content, self.split)
-        return _rebuild, (self.name, *(dict(part) for part in parts))
+        tables = (self.labels, self.learning_map, self.learning_map_inv, self.color_map, self.content, self.split)
+        return _rebuild, (self.name, self.ignore, self.names, self.colors, *(dict(table) for table in tables))
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes it maps to, class 0 and other ignored ones included: 2..255."""
+        return len(self.learning_map_inv)
+
+    @property
+    def is_common(self) -> bool:
+        """It maps to exactly the 19 common classes, in their order."""
+        return self.names == CLASS_NAMES and self.ignore == (0,)
+
+    def require_common(self, where: object = None) -> None:
+        """Raises UserError unless it maps to the 19 common classes; `where` is the setting or file that names it."""
+        if self.is_common:
+            return
+        wanted = f"classes 0..{NUM_CLASSES - 1}: ignored, then " + ", ".join(CLASS_NAMES[1:])
+        what, found = "this taxonomy maps to another number of classes", f"{self.num_classes} classes"
+        do = f"map to these classes in a copy of its YAML, or behind it: {self.name}+YOUR_BRIDGE.yaml"
+        if self.names == CLASS_NAMES:
+            what, found = "this taxonomy ignores other classes than 0", f"classes {list(self.ignore)} ignored"
+        elif self.num_classes == NUM_CLASSES:
+            what = "this taxonomy numbers the classes otherwise"
+            number = next(c for c in range(NUM_CLASSES) if self.names[c] != CLASS_NAMES[c])
+            number = next(iter(otherwise_numbered(self.names)), number)
+            found = f"class {number} is {self.names[number]!r}, not {CLASS_NAMES[number]!r}"
+        raise UserError(what, where=where or self.name, found=f"{found} in {self.name}", wanted=wanted, do=do)
 
     def to_common(self, ids: np.ndarray, *, where: object = None) -> np.ndarray:
-        """Common classes 0..19 of raw semantic ids: uint8 of the same shape.
+        """Classes of raw semantic ids, the common ones where `is_common`: uint8 of the same shape.
 
         Args:
             ids: integers; the instance half of a stored label must be gone (`read_labels` takes it off).
@@ -90,16 +125,19 @@ class Taxonomy:
         ids = np.asarray(ids)
         if ids.size and not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"raw ids must be integers, not {ids.dtype}")
-        outside = bool(ids.size) and (int(ids.max()) > MAX_ID or int(ids.min()) < 0)
-        classes = (
-            self.lookup[np.where((ids < 0) | (ids > MAX_ID), 0, ids)] if outside else self.lookup[ids.astype(np.intp)]
-        )
-        unknown = classes == UNKNOWN
-        if outside:
-            unknown |= (ids < 0) | (ids > MAX_ID)
-        if not unknown.any():
-            return classes
-        found, counts = np.unique(ids[unknown], return_counts=True)
+        if not ids.size:
+            return np.zeros(ids.shape, np.uint8)
+        if ids.dtype == np.uint64:  # which cannot be an index
+            ids = np.minimum(ids, np.iinfo(np.int64).max).astype(np.int64)
+        if ids.dtype.kind == "u" or ids.min() >= 0:
+            try:
+                classes = self.lookup.take(ids)
+                if classes.max() != UNKNOWN:
+                    return classes
+            except IndexError:
+                pass  # an id above 65535
+        known = np.fromiter(self.learning_map, dtype=np.int64)
+        found, counts = np.unique(ids[~np.isin(ids, known)], return_counts=True)
         shown = ", ".join(f"id {i} ({n:,} points)" for i, n in zip(found[:10], counts[:10], strict=True))
         raise UserError(
             f"label ids that the taxonomy {self.name!r} does not know",
@@ -110,21 +148,34 @@ class Taxonomy:
         )
 
     def to_raw(self, classes: np.ndarray) -> np.ndarray:
-        """Raw ids to write for common classes 0..19: uint32 of the same shape."""
+        """Raw ids to write for classes 0..num_classes - 1, as in a submission: uint32 of the same shape."""
         classes = np.asarray(classes)
-        if classes.size and (int(classes.min()) < 0 or int(classes.max()) >= NUM_CLASSES):
-            raise ValueError(f"classes must lie in 0..{NUM_CLASSES - 1}, not {classes.min()}..{classes.max()}")
-        table = np.array([self.learning_map_inv[c] for c in range(NUM_CLASSES)], dtype=np.uint32)
+        if classes.size and (int(classes.min()) < 0 or int(classes.max()) >= self.num_classes):
+            raise ValueError(f"classes must lie in 0..{self.num_classes - 1}, not {classes.min()}..{classes.max()}")
+        table = np.array([self.learning_map_inv[c] for c in range(self.num_classes)], dtype=np.uint32)
         return table[classes.astype(np.intp)]
 
     def class_content(self) -> np.ndarray | None:
-        """(20,) float64: the file's `content` summed over the raw ids of each common class; None where it has none."""
+        """(num_classes,) float64: the file's `content`, summed by class; None where it has none."""
         if not self.content:
             return None
-        shares = np.zeros(NUM_CLASSES)
+        shares = np.zeros(self.num_classes)
         for raw, share in self.content.items():
             shares[self.learning_map[raw]] += share
         return shares
+
+
+def compose(first: Taxonomy, second: Taxonomy) -> Taxonomy:
+    """A chain: the classes of `first` are the raw ids of `second`, whose classes come out; `to_raw` goes back.
+
+    Class 0 stays class 0 where `second` does not say otherwise; a class that nothing leads to may be one of `second`
+    alone, and is written as what is ignored. Labels, content and split are those of `first`.
+
+    Raises:
+        UserError: a class of `first` that `second` does not map, or a class that is not read back as itself from the
+            raw id written for it.
+    """
+    return Taxonomy(**chained(first, second))
 
 
 def built_in_taxonomies() -> tuple[str, ...]:
@@ -134,50 +185,58 @@ def built_in_taxonomies() -> tuple[str, ...]:
 
 
 def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
-    """A built-in taxonomy by name, or a lidar-bonnetal data config by path.
+    """A built-in taxonomy by name, a lidar-bonnetal data config by path, or a chain of them with "+" between.
 
     A path must have the keys `labels`, `learning_map` and `learning_map_inv`; `color_map`, `content`, `learning_ignore`
-    and `split` are read where they are there, other keys are passed over.
+    and `split` are read where they are there, other keys are passed over. `synlidar+bridge.yaml` is `compose` of both;
+    a file whose own name has a "+" is read as one.
 
     Raises:
-        UserError: no such name or file, broken YAML, a missing key, an id outside 0..65535, a class outside 0..19,
-            a map to another number of classes or to the same classes in another order.
+        UserError: no such name or file, broken YAML, a missing key, an id outside 0..65535, classes that are not
+            numbered 0..C-1 with C in 2..255, maps that contradict each other; as `compose` does.
     """
-    text = str(name_or_path)
-    known = built_in_taxonomies()
-    if text in known:
-        source = resources.files("lidartune.scans").joinpath("taxonomies", text + ".yaml")
-        return parse_taxonomy(source.read_text("utf-8"), name=text, where=f"{text}.yaml")
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
+    text, known = str(name_or_path), built_in_taxonomies()
+
+    def is_one(part: str) -> bool:
+        return part in known or _is_file(part)
+
+    chain = links(text, is_one)
+    if chain is None:
+        lost = next((part for part in text.split("+") if not is_one(part)), text)
         raise UserError(
             "there is no such taxonomy",
-            found=repr(text),
+            where=text if lost != text else None,
+            found=repr(lost),
             wanted="a built-in name (" + ", ".join(known) + ") or the path of a YAML file",
-            do=nearest(text, known),
+            do=nearest(lost, known),
         )
-    try:
-        content = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "this taxonomy cannot be read as text", where=path, found=str(error), do="check the file"
-        ) from None
-    return parse_taxonomy(content, name=text, where=str(path))
+    return functools.reduce(compose, [_load(link, known) for link in chain])
 
 
 def parse_taxonomy(text: str, *, name: str, where: str) -> Taxonomy:
     """A taxonomy from the text of its YAML; `where` is named in errors. Raises UserError as `load_taxonomy` does."""
+    return Taxonomy(name=name, **parse_config(parse_document(text, where), where))
+
+
+def _is_file(text: str) -> bool:
     try:
-        raw = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}" if mark else where
-        found = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError("this file is not valid YAML", where=place, found=found, do="mend it there") from None
-    return Taxonomy(name=name, **parse_config(raw, where))
+        return Path(text).expanduser().is_file()
+    except (OSError, RuntimeError):  # a folder that may not be looked into, the home of nobody
+        return False
 
 
-def _rebuild(name: str, *parts: dict) -> Taxonomy:
+def _load(text: str, known: tuple[str, ...]) -> Taxonomy:
+    if text in known:
+        source = resources.files("lidartune.scans").joinpath("taxonomies", text + ".yaml")
+        return parse_taxonomy(source.read_text("utf-8"), name=text, where=f"{text}.yaml")
+    path = Path(text).expanduser()
+    return Taxonomy(name=text, **parse_config(read_document(path, "this taxonomy"), str(path)))
+
+
+def _rebuild(
+    name: str, ignore: tuple[int, ...], names: tuple[str, ...], colors: np.ndarray, *tables: dict
+) -> Taxonomy:
     keys = ("labels", "learning_map", "learning_map_inv", "color_map", "content", "split")
-    frozen: dict[str, Any] = {k: MappingProxyType(v) for k, v in zip(keys, parts, strict=True)}
-    return Taxonomy(name=name, **frozen)
+    frozen: dict[str, Any] = {k: MappingProxyType(v) for k, v in zip(keys, tables, strict=True)}
+    colors.flags.writeable = False
+    return Taxonomy(name=name, ignore=ignore, names=names, colors=colors, **frozen)

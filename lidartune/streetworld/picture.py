@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from lidartune.canvas import Sensor, project
+from lidartune.canvas import Canvas, Sensor, project
 from lidartune.errors import UserError
+from lidartune.pictures.bands import Band, Swatch, class_band, on_canvas, range_band, remission_band, rgb
+from lidartune.pictures.scales import range_scale, remission_scale
+from lidartune.pictures.sheet import Section, draw_sheet
 from lidartune.scans import CLASS_COLORS, CLASS_NAMES, load_taxonomy, open_dataset
-from lidartune.scans.dataset import ScanFile
-from lidartune.scans.taxonomy import Taxonomy
 from lidartune.streetworld.sensor import FOV_DOWN_DEG, FOV_UP_DEG
 from lidartune.streetworld.write import read_world
+from lidartune.whole_file import write_whole
 
-_BAND_HEIGHT = 96
-_GAP, _MARGIN, _TITLE = 3, 12, 30
-_FAR_M = 60.0
+WIDTH_PX = 1100
 
 
 def draw_world(folder: Path | str, path: Path | str) -> None:
@@ -29,60 +27,39 @@ def draw_world(folder: Path | str, path: Path | str) -> None:
         path: the PNG to write.
 
     Raises:
-        UserError: the folder holds no whole world.
+        UserError: the folder holds no whole world, or the picture cannot be written.
     """
     world = read_world(Path(folder))
     if world is None:
         raise UserError("this folder holds no whole street world", where=folder, do="make one: lidartune simulate DIR")
-    spec = world.spec
-    sensor = Sensor(spec.beams, spec.columns, FOV_UP_DEG, FOV_DOWN_DEG)
-    blocks: list[tuple[str, list[Image.Image]]] = []
+    sensor = Sensor(world.spec.beams, world.spec.columns, FOV_UP_DEG, FOV_DOWN_DEG)
+    titles: list[str] = []
+    scans: list[tuple[Canvas, np.ndarray]] = []
     for domain, root, name in (("synthetic", world.synthetic, "synlidar"), ("real", world.real, "semantic-kitti")):
-        taxonomy = load_taxonomy(name)
-        numbers = world.splits[domain]["test"]
-        scans = open_dataset(root, taxonomy).scans(numbers)
-        chosen = (scans[0], scans[len(scans) // 2]) if len(scans) > 1 else scans
-        for scan in chosen:
-            title = f"{domain}: sequence {scan.sequence}, scan {scan.name}  (range, remission, classes)"
-            blocks.append((title, scan_bands(scan, taxonomy, sensor)))
-    _compose(blocks, spec.columns).save(path, optimize=True)
+        dataset = open_dataset(root, load_taxonomy(name))
+        files = dataset.scans(world.splits[domain]["test"])
+        for scan in (files[0], files[len(files) // 2]) if len(files) > 1 else files:
+            points, classes = dataset.read(scan)
+            canvas = project(points, sensor)
+            titles.append(f"{domain}: sequence {scan.sequence}, scan {scan.name}")
+            scans.append((canvas, on_canvas(classes, canvas)))
+    sections = [
+        Section(title=title, bands=bands) for title, bands in zip(titles, _on_common_scales(scans), strict=True)
+    ]
+    legend = [Swatch(color=rgb(CLASS_COLORS[c]), text=CLASS_NAMES[c]) for c in range(1, len(CLASS_NAMES))]
+    png = draw_sheet(sections, legend, width_px=WIDTH_PX, band_px=96)
+    write_whole(Path(path), png)
 
 
-def scan_bands(scan: ScanFile, taxonomy: Taxonomy, sensor: Sensor) -> list[Image.Image]:
-    """Range (near is bright), remission and classes of a scan as three images of the canvas's width."""
-    points, labels = scan.read()
-    assert labels is not None, "a world's scans all have labels"
-    canvas = project(points, sensor)
-    classes = np.append(taxonomy.to_common(labels), 0)[canvas.index]
-    near = 1 - np.log(np.clip(canvas.image[0], 2, _FAR_M) / 2) / math.log(_FAR_M / 2)
-    bright = np.sqrt(np.clip(canvas.image[4], 0, 1))
-    bands = []
-    for gray in (near, bright):
-        levels = np.where(canvas.mask, 28 + 13 * np.round(17 * gray), 0).astype(np.uint8)
-        bands.append(Image.fromarray(levels).convert("RGB"))
-    bands.append(Image.fromarray(np.where(canvas.mask[..., None], CLASS_COLORS[classes], 0).astype(np.uint8)))
-    height = sensor.height * max(1, round(_BAND_HEIGHT / sensor.height))
-    return [band.resize((sensor.width, height), Image.Resampling.NEAREST) for band in bands]
-
-
-def _compose(blocks: list[tuple[str, list[Image.Image]]], width: int) -> Image.Image:
-    band = blocks[0][1][0].height
-    per_row = max(1, width // 165)
-    legend = 22 * math.ceil((len(CLASS_NAMES) - 1) / per_row)
-    height = 2 * _MARGIN + legend + sum(_TITLE + len(bands) * (band + _GAP) for _, bands in blocks)
-    page = Image.new("RGB", (width + 2 * _MARGIN, height), (255, 255, 255))
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15.0)
-    y = _MARGIN
-    for title, bands in blocks:
-        draw.text((_MARGIN, y + 6), title, fill=(20, 20, 20), font=font)
-        y += _TITLE
-        for image in bands:
-            page.paste(image, (_MARGIN, y))
-            y += band + _GAP
-    for number, name in enumerate(CLASS_NAMES[1:]):
-        left, top = _MARGIN + 165 * (number % per_row), y + 6 + 22 * (number // per_row)
-        draw.rectangle(
-            (left, top, left + 16, top + 14), fill=tuple(int(c) for c in CLASS_COLORS[number + 1]), outline=(90, 90, 90)
-        )
-        draw.text((left + 22, top - 2), name, fill=(20, 20, 20), font=font)
-    return page
+def _on_common_scales(scans: list[tuple[Canvas, np.ndarray]]) -> list[list[Band]]:
+    """The bands of canvases and their classes (H, W); the same colour is the same range or remission in all of them."""
+    seen = np.concatenate([canvas.image[:, canvas.mask] for canvas, _ in scans], axis=1)
+    near_far, weak_strong = range_scale(seen[0]), remission_scale(seen[4])
+    return [
+        [
+            range_band(canvas, near_far),
+            remission_band(canvas, weak_strong),
+            class_band("classes", classes, canvas.mask, CLASS_COLORS),
+        ]
+        for canvas, classes in scans
+    ]

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile, canvas_statistics, class_counts, class_weights, spread
-from lidartune.training.freeze import training_mode
-from lidartune.training.loader import PreparedScan, ScanReader
-from lidartune.training.seeding import derived_seed, scan_order
+from lidartune.training.augment import augmented
+from lidartune.training.freeze import apply_freeze, policy_at
+from lidartune.training.loader import Alteration, PreparedScan, ScanReader, TrainingScan
+from lidartune.training.policies import FreezePolicy
+from lidartune.training.seeding import derived_seed, scan_order, sequence_order
 from lidartune.training.state import (
     Normalization,
     TrainingState,
@@ -32,7 +34,7 @@ def training_weights(spec: RunSpec, scans: Sequence[ScanFile], reader: ScanReade
     if recipe.class_weights == "none":
         return np.array([0.0] + [1.0] * 19, dtype=np.float32)
     chosen = spread(scans, recipe.statistics_scans)
-    counts = class_counts(scan.truth for scan in reader.stream(chosen, spec.canvas))
+    counts = class_counts(scan.truth for scan in reader.training_stream(chosen, spec.canvas))
     weights = class_weights(counts, recipe.class_weight_epsilon)
     return np.sqrt(weights) if recipe.class_weights == "sqrt" else weights
 
@@ -40,7 +42,7 @@ def training_weights(spec: RunSpec, scans: Sequence[ScanFile], reader: ScanReade
 def fresh_state(spec: RunSpec, scans: Sequence[ScanFile], reader: ScanReader, device: torch.device) -> TrainingState:
     """Epoch 0 of a run from nothing: random weights of its seed, normalisation measured on its training scans."""
     chosen = spread(scans, spec.recipe.statistics_scans)
-    means, stds = canvas_statistics(scan.canvas for scan in reader.stream(chosen, spec.canvas))
+    means, stds = canvas_statistics(reader.training_stream(chosen, spec.canvas))
     stds = np.where(stds > 0, stds, 1.0)  # a channel that never varies, as remission where a sensor reports none
     normalization = Normalization(means=tuple(map(float, means)), stds=tuple(map(float, stds)))
     torch.manual_seed(derived_seed(spec.seed, "weights"))
@@ -63,12 +65,42 @@ def state_from_milestone(
     return new_state(spec, model, normalization, training_weights(spec, scans, reader))
 
 
-def to_batch(scans: Sequence[PreparedScan], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Images `(B, 5, H, W)`, masks `(B, H, W)` and true classes `(B, H, W)` on the device."""
-    images = torch.from_numpy(np.stack([scan.canvas.image for scan in scans]))
-    masks = torch.from_numpy(np.stack([scan.canvas.mask for scan in scans]))
-    truth = torch.from_numpy(np.stack([scan.truth_image for scan in scans]).astype(np.int64))
-    return images.to(device), masks.to(device), truth.to(device)
+def imported_state(
+    spec: RunSpec, weights: bytes, normalization: Normalization, device: torch.device
+) -> TrainingState:
+    """A network that was trained elsewhere, to be scored: its class weights, which training alone needs, are 0."""
+    model = new_model(spec, device)
+    place_weights(model, weights, spec.folder)
+    return new_state(spec, model, normalization, np.zeros(spec.network.num_classes, dtype=np.float32))
+
+
+def to_batch(
+    scans: Sequence[TrainingScan] | Sequence[PreparedScan], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images `(B, 5, H, W)`, masks `(B, H, W)` and true classes `(B, H, W)` int64 on the device."""
+    images = torch.from_numpy(np.stack([scan.image for scan in scans]))
+    masks = torch.from_numpy(np.stack([scan.mask for scan in scans]))
+    truth = torch.from_numpy(np.stack([scan.truth_image for scan in scans]))
+    return images.to(device), masks.to(device), truth.to(device).long()  # widened there: an eighth to carry over
+
+
+def epoch_order(spec: RunSpec, scans: Sequence[ScanFile], epoch: int) -> np.ndarray:
+    """Indices of the scans that an epoch draws, in order, as the recipe's `sampling` says."""
+    recipe = spec.recipe
+    draws = recipe.updates_per_epoch * recipe.batch_size
+    if recipe.sampling == "sequences":
+        return sequence_order([scan.sequence for scan in scans], draws, spec.seed, epoch)
+    return scan_order(len(scans), draws, spec.seed, epoch)
+
+
+def epoch_alteration(spec: RunSpec, epoch: int) -> Alteration | None:
+    """The recipe's augmentation, each draw by a seed of its own: neither threads nor other draws change it."""
+    augmentation = spec.recipe.augmentation
+    if augmentation.off:
+        return None
+    return lambda draw, points, truth: augmented(
+        points, truth, augmentation, derived_seed(spec.seed, "augmentation", epoch, draw)
+    )
 
 
 def weighted_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
@@ -80,7 +112,7 @@ def weighted_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
 def train_epoch(
     spec: RunSpec, state: TrainingState, scans: Sequence[ScanFile], reader: ScanReader, device: torch.device
 ) -> dict[str, float]:
-    """Trains one epoch in place and returns its mean loss and last learning rate.
+    """Trains one epoch in place and returns its mean loss and last learning rate, before any group's factor.
 
     Raises:
         TrainingDiverged: when the loss or a weight is not finite; the state is then of no use any more.
@@ -88,18 +120,22 @@ def train_epoch(
     recipe = spec.recipe
     epoch = state.epoch + 1
     torch.manual_seed(derived_seed(spec.seed, "dropout", epoch))
-    training_mode(state.model, spec.freeze)
     weights = torch.from_numpy(state.class_weights).to(device)
-    order = scan_order(len(scans), recipe.updates_per_epoch * recipe.batch_size, spec.seed, epoch)
-    stream = reader.stream([scans[i] for i in order], spec.canvas)
+    order = epoch_order(spec, scans, epoch)
+    stream = reader.training_stream([scans[i] for i in order], spec.canvas, epoch_alteration(spec, epoch))
     losses, rate = [], 0.0
+    policy: FreezePolicy | None = None
     for update in range(recipe.updates_per_epoch):
-        rate = recipe.learning_rate_at(state.epoch * recipe.updates_per_epoch + update)
+        since_start = state.epoch * recipe.updates_per_epoch + update
+        before, policy = policy, policy_at(spec.freeze, recipe, since_start)
+        if policy != before:
+            apply_freeze(state.model, policy)
+        rate = recipe.learning_rate_at(since_start)
         for group in state.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         batch = [next(stream) for _ in range(recipe.batch_size)]
         images, masks, truth = to_batch(batch, device)
-        logits = state.model(state.normalization.apply(images, masks))
+        logits = state.model(state.normalization.apply(images, masks), masks)
         loss = weighted_loss(logits, truth, weights)
         value = float(loss.detach())
         if not np.isfinite(value):

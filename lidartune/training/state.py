@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from lidartune.backbones import build
 from lidartune.backbones.network import Network
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
-from lidartune.training.freeze import apply_freeze
+from lidartune.training.freeze import apply_freeze, trained_groups
 from lidartune.training.recipe import Recipe
 
 
@@ -50,20 +51,32 @@ def new_model(spec: RunSpec, device: torch.device) -> Network:
     Weights stay contiguous in memory: fused optimisers walk through memory, so a weight and its restored momentum must
     be laid out alike. The network lays out its activations itself.
     """
-    recipe = spec.recipe
+    recipe, form = spec.recipe, spec.network
     model = build(
         spec.backbone,
+        num_classes=form.num_classes,
         channels=spec.channels,
         dropout=recipe.dropout,
         bn_momentum=recipe.batchnorm_momentum,
         skip_gradient=recipe.skip_gradient,
+        inputs=form.inputs,
+        output_stride=form.output_stride,
+        circular=form.circular,
+        crf=form.crf,
     )
     return model.to(device)
 
 
 def new_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the parameters that are not frozen; fused, since there are many small ones."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    """The recipe's optimiser over the parameters that are not frozen; fused, since there are many small ones.
+
+    Encoder, decoder and head are groups of their own, each with its `factor` of the learning rate. The parameters of a
+    group must begin to train at the same update: torch's fused SGD takes momentum for all of them or for none.
+    """
+    factors = asdict(recipe.group_learning_rates)
+    parameters: list[dict[str, Any]] = [
+        {"params": group, "factor": factors[name]} for name, group in trained_groups(model).items() if group
+    ]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(
             parameters,
@@ -84,7 +97,7 @@ def new_optimizer(model: Network, recipe: Recipe) -> torch.optim.Optimizer:
 def new_state(
     spec: RunSpec, model: Network, normalization: Normalization, class_weights: np.ndarray
 ) -> TrainingState:
-    """A state at epoch 0: the freeze policy applied and a fresh optimiser."""
+    """A state at epoch 0 with a fresh optimiser, over all parameters that the freeze policy ever trains."""
     apply_freeze(model, spec.freeze)
     return TrainingState(
         model=model,

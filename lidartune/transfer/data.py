@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lidartune.config import Splits, StudyConfig, check_splits
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS, Domain
 from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset, read_labels, spread
-from lidartune.scans.splits import labelled_subset
+from lidartune.scans.splits import labelled_subset, scans_in
 
 if TYPE_CHECKING:
     from lidartune.streetworld import WorldSpec
@@ -69,19 +69,71 @@ def open_study_data(config: StudyConfig) -> StudyData:
     domains = {domain: _open_domain(domain, config) for domain in DOMAINS}
     available = len(domains["real"].train)
     for count in config.grid.labelled_scans:
-        if count != "all" and count > available:
+        if isinstance(count, int) and count > available:
             raise UserError(
                 "more labelled scans than the real training split holds",
                 where="grid.labelled_scans",
                 found=count,
                 wanted=f"at most {available}, or all",
             )
+    notes = domains["real"].notes + _labelled_note(config, available)
+    domains["real"] = dataclasses.replace(domains["real"], notes=notes)
     return StudyData(
         domains=domains,
         validation={domain: fingerprint(data.validation) for domain, data in domains.items()},
         test={domain: fingerprint(data.test) for domain, data in domains.items()},
         taxonomies={domain: data.dataset.taxonomy.digest for domain, data in domains.items()},
     )
+
+
+def labelled_counts(stated: Sequence[int | str], available: int) -> dict[int | str, int | Literal["all"]]:
+    """The numbers of scans that are meant by the values of `grid.labelled_scans`, of so many training scans."""
+    counts: dict[int | str, int | Literal["all"]] = {}
+    for value in stated:
+        if isinstance(value, int):
+            counts[value] = value
+        else:
+            count = available if value == "all" else scans_in(value, available)
+            counts[value] = "all" if count == available else count
+    return counts
+
+
+def with_counts(config: StudyConfig, data: StudyData) -> StudyConfig:
+    """The study with its shares of labelled scans as numbers of scans; equal ones are one value of the axis."""
+    counts = labelled_counts(config.grid.labelled_scans, len(data.domains["real"].train))
+    grid = dataclasses.replace(config.grid, labelled_scans=tuple(dict.fromkeys(counts.values())))
+    return dataclasses.replace(config, grid=grid)
+
+
+def labelled_record(config: StudyConfig, data: StudyData) -> list[dict[str, Any]]:
+    """Which real training scans are drawn, for each number of labelled scans (but `all`) and each seed.
+
+    `labelled_scans` is the number, `stated` what the study calls it, `scans` lists `sequence/name` in file order.
+    """
+    real = data.domains["real"]
+    counts = labelled_counts(config.grid.labelled_scans, len(real.train))
+    return [
+        {
+            "labelled_scans": count,
+            "stated": [value for value, meant in counts.items() if meant == count],
+            "seed": seed,
+            "scans": [f"{scan.sequence}/{scan.name}" for scan in real.training_scans(count, seed)],
+        }
+        for count in dict.fromkeys(counts.values())
+        if count != "all"
+        for seed in config.grid.seed
+    ]
+
+
+def _labelled_note(config: StudyConfig, available: int) -> tuple[str, ...]:
+    """What the study's shares of labelled scans are in scans, where it states any."""
+    counts = labelled_counts(config.grid.labelled_scans, available)
+    shares = {value: count for value, count in counts.items() if isinstance(value, str) and value != "all"}
+    if not shares:
+        return ()
+    said = ", ".join(f"{value} = {count if count == 'all' else f'{count:,}'}" for value, count in shares.items())
+    merged = "; equal numbers are one cell" if len(set(counts.values())) < len(counts) else ""
+    return (f"labelled real scans: {said} of {available:,}{merged}",)
 
 
 def _open_domain(domain: Domain, config: StudyConfig) -> DomainData:
@@ -95,6 +147,7 @@ def _open_domain(domain: Domain, config: StudyConfig) -> DomainData:
             splits, notes = _derived_splits(domain, dataset)
         else:
             splits = wanted.splits
+    dataset.taxonomy.require_common(f"domains.{domain}.taxonomy")
     scoring = config.scoring
     train = dataset.scans(splits.train, labelled=True)
     validation = spread(dataset.scans(splits.validation, labelled=True), scoring.validation_scans)

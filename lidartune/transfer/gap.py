@@ -6,7 +6,7 @@ call; nan means "not there" and is never counted as 0. Worked examples: docs/gap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,18 +169,22 @@ def gap_closed(score: NDArray[Any], start: NDArray[Any], full: NDArray[Any]) -> 
     return ratio_interval(np.asarray(score) - start, np.asarray(full) - start)
 
 
-def measure(scores: Mapping[str, NDArray[Any]]) -> dict[str, Interval]:
+def measure(scores: Mapping[str, NDArray[Any]], *, one_network: Collection[str] = ()) -> dict[str, Interval]:
     """Every measure of a group of cells that differ in the seed only.
 
     Args:
         scores: the names of SCORES -> (seeds, ...) figures in 0..1, nan = not there. A missing name counts as absent.
+        one_network: scores that the seeds have in common, being one network's: their own interval is n/a, as of one
+            seed. Differences from them are over the seeds of the other side.
 
     Returns:
         The names of SCORES, DIFFERENCES and CLOSED -> Interval, absent ones with nan and 0 seeds.
     """
     shape = np.shape(next(iter(scores.values())))
     full = {name: np.asarray(scores.get(name, np.full(shape, np.nan)), dtype=np.float64) for name in SCORES}
-    result = {name: t_interval(values) for name, values in full.items()}
+    result = {
+        name: t_interval(nan_mean(values, 0)[None] if name in one_network else values) for name, values in full.items()
+    }
     for name, (minuend, subtrahend) in DIFFERENCES.items():
         result[name] = paired_difference(full[minuend], full[subtrahend])
     for name, score in CLOSED.items():

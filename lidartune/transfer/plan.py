@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lidartune.canvas import Sensor
-from lidartune.config import Grid, StudyConfig
+from lidartune.config import Grid, Pretraining, StudyConfig
 from lidartune.errors import UserError
-from lidartune.runs.spec import Domain, RunSpec, Start
+from lidartune.runs.imported import scored_in
+from lidartune.runs.spec import Domain, NetworkForm, RunSpec, Start
 from lidartune.scans import CLASS_NAMES
-from lidartune.training.recipe import FreezePolicy, Recipe
+from lidartune.training.policies import FreezePolicy, why_impossible
+from lidartune.training.recipe import Recipe
+from lidartune.transfer.checkpoints import read_checkpoints
 from lidartune.transfer.data import StudyData
 
 Labelled = int | Literal["all"]
@@ -20,11 +23,14 @@ Labelled = int | Literal["all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One point of the study. `pretrain_epochs` 0 is the reference from scratch, with nothing frozen."""
+    """One point of the study. `pretrain_epochs` 0 is the reference from scratch, with nothing frozen.
+
+    `labelled_scans` is a share only in a plan that is made without the scans, and so without runs to carry out.
+    """
 
     backbone: str
     width: int
-    pretrain_epochs: int
+    pretrain_epochs: Pretraining
     freeze: FreezePolicy
     labelled_scans: Labelled
     seed: int
@@ -52,13 +58,17 @@ class Excluded:
     reason: str
 
 
-def grid_cells(grid: Grid) -> tuple[list[Cell], list[Excluded]]:
-    """Every combination of the grid's axes, and those left out with the reason."""
+def grid_cells(grid: Grid, checkpoints: Collection[str] = ()) -> tuple[list[Cell], list[Excluded]]:
+    """Every combination of the grid's axes, and those left out with the reason.
+
+    Args:
+        checkpoints: the backbones that have one.
+    """
     axes = asdict(grid)
     cells, excluded = [], []
     for values in itertools.product(*axes.values()):
         cell = Cell(**dict(zip(axes, values, strict=True)))
-        reason = why_excluded(cell)
+        reason = why_excluded(cell, checkpoints)
         if reason is None:
             cells.append(cell)
         else:
@@ -66,11 +76,11 @@ def grid_cells(grid: Grid) -> tuple[list[Cell], list[Excluded]]:
     return cells, excluded
 
 
-def why_excluded(cell: Cell) -> str | None:
-    """The reason why this combination is no cell, or None."""
-    if cell.pretrain_epochs == 0 and cell.freeze != "none":
-        return "a network without pretraining would be frozen at random weights"
-    return None
+def why_excluded(cell: Cell, checkpoints: Collection[str] = ()) -> str | None:
+    """The reason why this combination is no cell, or None; `checkpoints` are the backbones that have one."""
+    if cell.pretrain_epochs == "checkpoint" and cell.backbone not in checkpoints:
+        return f"no checkpoint of {cell.backbone} is named"
+    return why_impossible(cell.backbone, cell.pretrain_epochs, cell.freeze)
 
 
 class Plan:
@@ -85,6 +95,7 @@ class Plan:
         self.data = data
         self.works: dict[str, Work] = {}
         self.roles: dict[Cell, dict[str, Milestone]] = {}
+        self.checkpoints = read_checkpoints(config)
         recipe = Recipe(**config.recipe)
         stated = recipe.updates_per_epoch if "updates_per_epoch" in config.recipe else None
         if stated is None and data is None:
@@ -95,10 +106,15 @@ class Plan:
             )
         passes = len(data.domains["real"].train) // recipe.batch_size if data else 0
         self.updates_per_epoch: int = stated or max(1, passes)
+        if "probe_then_full" in config.grid.freeze:
+            self._check_probe()
 
     def add(self, cell: Cell) -> dict[str, Milestone]:
         """Adds the runs that the cell needs; returns where each of its roles is read."""
         if cell in self.roles:
+            return self.roles[cell]
+        if cell.pretrain_epochs == "checkpoint":
+            self.roles[cell] = self._from_checkpoint(cell)
             return self.roles[cell]
         pretrained_for, finetuned_for = cell.pretrain_epochs, self.config.finetune_epochs
         both = pretrained_for + finetuned_for
@@ -137,6 +153,26 @@ class Plan:
         self.roles[cell] = roles
         return roles
 
+    def _from_checkpoint(self, cell: Cell) -> dict[str, Milestone]:
+        """A cell that starts from an imported network. Nobody knows its updates: no role has as many as it in total."""
+        before = self._need(self.adopted(cell.backbone, cell.width), 0)
+        scratch = self._run(cell, "real", cell.labelled_scans)
+        finetuning = self._run(cell, "real", cell.labelled_scans, before, cell.freeze)
+        return {
+            "pretrained": before,
+            "start": self._need(finetuning, 0),
+            "finetuned": self._need(finetuning, self.config.finetune_epochs),
+            "scratch_start": self._need(scratch, 0),
+            "scratch": self._need(scratch, self.config.finetune_epochs),
+        }
+
+    def adopted(self, backbone: str, width: int) -> RunSpec:
+        """A checkpoint as the study scores it and starts from it: on one of its canvases, the same for all seeds."""
+        cell = Cell(
+            backbone=backbone, width=width, pretrain_epochs="checkpoint", freeze="none", labelled_scans="all", seed=0
+        )
+        return scored_in(self.checkpoints[backbone].spec, self._run(cell, "synthetic", "all"))
+
     def updates(self) -> int:
         """Updates that all runs take together, each epoch counted once."""
         return sum(max(work.epochs) for work in self.works.values()) * self.updates_per_epoch
@@ -145,10 +181,11 @@ class Plan:
         """Pretraining epochs that are trained, and those that cells would train if each pretrained by itself."""
         trained: dict[str, int] = {}
         for cell, roles in self.roles.items():
-            if cell.pretrain_epochs:
+            if isinstance(cell.pretrain_epochs, int) and cell.pretrain_epochs:
                 run = roles["pretrained"].run
                 trained[run] = max(trained.get(run, 0), cell.pretrain_epochs)
-        return sum(trained.values()), sum(cell.pretrain_epochs for cell in self.roles)
+        alone = [cell.pretrain_epochs for cell in self.roles if isinstance(cell.pretrain_epochs, int)]
+        return sum(trained.values()), sum(alone)
 
     def as_dict(self, excluded: Iterable[Excluded]) -> dict[str, Any]:
         """The plan as `plan.json` holds it, for the report."""
@@ -166,11 +203,31 @@ class Plan:
             "excluded": [{"cell": asdict(entry.cell), "reason": entry.reason} for entry in excluded],
         }
 
+    def _check_probe(self) -> None:
+        """Refuses a probe that is as long as the whole fine-tuning, or whose length is not stated."""
+        updates = self.config.finetune_epochs * self.updates_per_epoch
+        for backbone in self.config.grid.backbone:
+            probe = self._recipe(backbone, "real", second_stage=True).probe_updates
+            if probe is None or probe >= updates:
+                raise UserError(
+                    "freeze policy probe_then_full needs a probe that ends before fine-tuning does",
+                    where=f"probe_updates in {backbone}'s recipe of fine-tuning",
+                    found="nothing" if probe is None else probe,
+                    wanted=f"a number of updates, fewer than the {updates:,} of fine-tuning",
+                    do=f"for example --set recipe_second_stage.probe_updates={max(1, updates // 2)}",
+                )
+
+    def _recipe(self, backbone: str, domain: Domain, *, second_stage: bool) -> Recipe:
+        return self.config.recipe_for(
+            backbone, domain, second_stage=second_stage, updates_per_epoch=self.updates_per_epoch
+        )
+
     def _milestones_below(self, pretrained_for: int) -> list[int]:
         """Shorter pretrainings that a search may draw later: kept on the way, they are not trained a second time."""
         if self.config.search.sampler == "grid":
             return []
-        return [epochs for epochs in self.config.grid.pretrain_epochs if 0 < epochs < pretrained_for]
+        shorter = (epochs for epochs in self.config.grid.pretrain_epochs if isinstance(epochs, int))
+        return [epochs for epochs in shorter if 0 < epochs < pretrained_for]
 
     def _need(self, run: RunSpec, epoch: int) -> Milestone:
         self.works.setdefault(run.folder, Work(spec=run)).epochs.add(epoch)
@@ -185,6 +242,7 @@ class Plan:
         freeze: FreezePolicy = "none",
     ) -> RunSpec:
         config, canvas = self.config, self.config.canvas
+        checkpoint = self.checkpoints.get(cell.backbone)
         data = self.data
         if data and labelled_scans == len(data.domains[domain].train):
             labelled_scans = "all"
@@ -194,9 +252,7 @@ class Plan:
             backbone=cell.backbone,
             channels=config.channels_by_backbone.get(cell.backbone, config.channels),
             canvas=Sensor(canvas.height, cell.width, canvas.fov_up_deg, canvas.fov_down_deg),
-            recipe=config.recipe_for(
-                cell.backbone, second_stage=start is not None, updates_per_epoch=self.updates_per_epoch
-            ),
+            recipe=self._recipe(cell.backbone, domain, second_stage=start is not None).for_policy(freeze),
             freeze=freeze,
             labelled_scans=labelled_scans,
             seed=cell.seed,
@@ -205,4 +261,5 @@ class Plan:
             test=dict(data.test) if data else {},
             block=config.scoring.block,
             taxonomies=dict(data.taxonomies) if data else {},
+            network=checkpoint.spec.network if checkpoint else NetworkForm(),
         )

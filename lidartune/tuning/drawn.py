@@ -166,7 +166,7 @@ class DrawnCells:
         combinations: list[dict[str, Any]] = [{}]
         for name, values in self._axes.items():
             combinations = [{**axes, name: value} for axes in combinations for value in values]
-        return [axes for axes in combinations if why_excluded(Cell(**axes, seed=0)) is None]
+        return [axes for axes in combinations if why_excluded(Cell(**axes, seed=0), self._plan.checkpoints) is None]
 
     def _by_chance(self) -> dict[str, Any]:
         left = [axes for key, axes in self._possible.items() if key not in self._points]

@@ -18,7 +18,7 @@ from lidartune.transfer.data import WORLD_MISSING, check_scans, open_study_data,
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.search import CellSource, WholeGrid
-from lidartune.tuning.study import Study, describe, open_study, record, replaced
+from lidartune.tuning.study import Study, bring_checkpoints, describe, open_study, record, replaced
 from lidartune.tuning.trials import run_trials
 
 TENSORBOARD_SHOWS = 40
@@ -57,6 +57,7 @@ def run_study(
             with ray_cluster(address):
                 at_once = slots(config.resources)
                 record(study, command)
+                bring_checkpoints(study)
                 source: CellSource = WholeGrid()
                 if config.search.sampler == "tpe":
                     source = DrawnCells(study, slots=at_once)

@@ -12,17 +12,22 @@ import yaml
 from lidartune.config import StudyConfig, as_dict
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import missing_epochs
-from lidartune.transfer.data import StudyData
+from lidartune.transfer.data import StudyData, labelled_record, with_counts
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
 from lidartune.tuning.manifest import manifest
 from lidartune.tuning.schedule import Schedule
+from lidartune.whole_file import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study opened for work: what is to be done, with what, and where it goes."""
+    """A study opened for work: what is to be done, with what, and where it goes.
+
+    `config` holds numbers of labelled scans where `stated`, the study as it was given, may hold shares.
+    """
 
     config: StudyConfig
+    stated: StudyConfig
     data: StudyData | None
     plan: Plan
     excluded: list[Excluded]
@@ -37,26 +42,35 @@ class Study:
 
 def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> Study:
     """Plans the runs, a grid's cells at once, a search's as they are drawn; `data` None plans from the YAML alone."""
+    stated, config = config, with_counts(config, data) if data else config
     plan = Plan(config, data)
     excluded: list[Excluded] = []
     if config.search.sampler == "grid":
-        cells, excluded = grid_cells(config.grid)
+        cells, excluded = grid_cells(config.grid, config.checkpoints)
         for cell in cells:
             plan.add(cell)
     store = Store(results)
     schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]))
     return Study(
-        config=config, data=data, plan=plan, excluded=excluded, results=results, store=store, schedule=schedule
+        config=config,
+        stated=stated,
+        data=data,
+        plan=plan,
+        excluded=excluded,
+        results=results,
+        store=store,
+        schedule=schedule,
     )
 
 
 def describe(study: Study) -> list[str]:
     """What the study is and what is left of it, in a few lines."""
     plan, config = study.plan, study.config
-    notes = [f"  {note}" for note in (*config.notes, *(study.data.notes if study.data else ()))]
+    of_data = study.data.notes if study.data else ()
+    notes = [f"  {note}" for note in (*config.notes, *_checkpoint_notes(study), *of_data)]
     if config.search.sampler == "tpe":
         whole = Plan(config, study.data)
-        for cell in grid_cells(config.grid)[0]:
+        for cell in grid_cells(config.grid, config.checkpoints)[0]:
             whole.add(cell)
         return [
             f"study {config.name}: {config.search.trials} settings drawn, each on {len(config.grid.seed)} seeds; "
@@ -92,20 +106,33 @@ def replaced(study: Study) -> list[str]:
 
 
 def record(study: Study, command: list[str]) -> None:
-    """Writes what the study is and how far it got: study.yaml, plan.json, failures.json, manifest.json."""
+    """Writes what the study is and how far it got: study.yaml, plan.json, labelled_scans.json, failures.json,
+    manifest.json."""
     folder = study.folder
-    _write(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.config)), sort_keys=False))
-    save_plan(study)
-    write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     assert study.data is not None
+    write_whole(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.stated)), sort_keys=False))
+    save_plan(study)
+    write_json(folder / "labelled_scans.json", labelled_record(study.stated, study.data))
+    write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     values = manifest(study.config, study.data, command)
-    values["notes"] += _mixed_environments(study)
+    values["notes"] += _checkpoint_notes(study) + _mixed_environments(study)
     write_json(folder / "manifest.json", values)
 
 
 def save_plan(study: Study) -> None:
     """Writes plan.json, from which the report and TensorBoard know the study's runs."""
     write_json(study.folder / "plan.json", study.plan.as_dict(study.excluded))
+
+
+def bring_checkpoints(study: Study) -> None:
+    """Copies the imported networks that the study starts from into its store, once a canvas width."""
+    for backbone, checkpoint in study.plan.checkpoints.items():
+        for width in study.config.grid.width if backbone in study.config.grid.backbone else ():
+            checkpoint.bring(study.store, study.plan.adopted(backbone, width))
+
+
+def _checkpoint_notes(study: Study) -> list[str]:
+    return [checkpoint.note for checkpoint in study.plan.checkpoints.values()]
 
 
 def _mixed_environments(study: Study) -> list[str]:
@@ -132,11 +159,5 @@ def _plain(values: Any) -> Any:
 
 def write_json(path: Path, values: Any) -> None:
     """Replaces the file as a whole."""
-    _write(path, json.dumps(values, indent=1) + "\n")
+    write_whole(path, json.dumps(values, indent=1) + "\n")
 
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)

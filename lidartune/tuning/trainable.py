@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from lidartune.errors import UserError
 from lidartune.runs.spec import DOMAINS, Domain, RunSpec
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import EpochDone, RunData, Trajectory
+from lidartune.scans import ScanFile
 from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.training.loader import ScanReader
 from lidartune.training.loop import TrainingDiverged
@@ -45,8 +47,11 @@ def run_trial(config: dict[str, Any], *, study: str, results: str) -> None:
 
 def run_data(spec: RunSpec, data: StudyData, readers: dict[Domain, ScanReader]) -> RunData:
     """The scans of a run, checked against the fingerprint in its spec."""
-    train = data.domains[spec.domain].training_scans(spec.labelled_scans, spec.seed)
-    found = data.train_fingerprint(spec.domain, spec.labelled_scans, spec.seed)
+    train: Sequence[ScanFile] = ()
+    found = spec.train
+    if spec.imported is None:
+        train = data.domains[spec.domain].training_scans(spec.labelled_scans, spec.seed)
+        found = data.train_fingerprint(spec.domain, spec.labelled_scans, spec.seed)
     here = (found, data.validation, data.test, data.taxonomies)
     if here != (spec.train, spec.validation, spec.test, spec.taxonomies):
         raise UserError(

@@ -1,4 +1,4 @@
-"""How the networks behave: shapes, gradients, agreement with the plain formulation, determinism, learning."""
+"""How the networks behave: shapes, gradients, agreement with the plain formulation, determinism."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lidartune.backbones import NAMES, build
 
 CPU_TEST_CHANNELS = [("squeezeseg", 1.0), ("squeezesegv2", 1.0), ("darknet21", 0.5), ("darknet53", 0.25)]
+HAVE_A_TWIN = [name for name in NAMES if name != "cenet"]
 
 
 def images(batch: int = 2, height: int = 8, width: int = 64, seed: int = 0) -> Tensor:
@@ -26,24 +27,36 @@ def test_shape(name: str, height: int, width: int) -> None:
         assert net(images(2, height, width)).shape == (2, 20, height, width)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_shape_at_the_widths_of_the_study(name: str) -> None:
+    with torch.device("meta"):
+        nets = [build(name), build(name, channels=0.5, num_classes=7, crf=True, inputs=("x", "y", "z", "mask"))]
+        for width in (512, 1024, 2048):
+            for net, classes in zip(nets, (20, 7), strict=True):
+                assert net(torch.empty(2, 5, 64, width)).shape == (2, classes, 64, width)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("name", "channels"), CPU_TEST_CHANNELS + [("squeezesegv2", 0.25), ("darknet21", 0.25)])
 def test_logits_equal_the_plain_formulation(
     plain: Callable[..., nn.Module], name: str, channels: float, training: bool
 ) -> None:
+    torch.manual_seed(0)
     ours, twin = build(name, channels=channels, dropout=0.0), plain(name, channels=channels, dropout=0.0)
     twin.load_state_dict(ours.state_dict(), strict=True)
     x = images(2, 8, 128)
+    if training:  # batch statistics magnify rounding: 1e-4 is within what float32 leaves open
+        ours, twin, x = ours.double(), twin.double(), x.double()
     for _ in range(3):  # a forward in training moves the running statistics
         ours.train()(x), twin.train()(x)
     with torch.no_grad():
         found, wanted = ours.train(training)(x), twin.train(training)(x)
-    assert (found - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+    assert (found - wanted).abs().max() <= (1e-9 if training else 1e-4) * wanted.abs().max()
     for key, value in twin.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HAVE_A_TWIN)
 def test_gradients_equal_the_plain_formulation_in_float64(plain: Callable[..., nn.Module], name: str) -> None:
     ours, twin = build(name, channels=0.25, dropout=0.0).double(), plain(name, channels=0.25, dropout=0.0).double()
     twin.load_state_dict(ours.state_dict(), strict=True)
@@ -56,17 +69,74 @@ def test_gradients_equal_the_plain_formulation_in_float64(plain: Callable[..., n
         torch.testing.assert_close(found.grad, wanted.grad, rtol=1e-8, atol=1e-8, msg=key)
 
 
+def plain_cenet(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
+    """CENet's logits by its published layers, from its weights alone."""
+
+    def conv(key: str, x: Tensor, size: int, stride: int = 1) -> Tensor:
+        return F.conv2d(x, weights[f"{key}.weight"], weights.get(f"{key}.bias"), stride, size // 2)
+
+    def norm(key: str, x: Tensor) -> Tensor:
+        w = {part: weights[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")}
+        return F.batch_norm(x, *w.values(), training, 0.0)
+
+    def block(key: str, x: Tensor) -> Tensor:
+        return F.hardswish(norm(f"{key}.bn", conv(f"{key}.conv", x, 3)))
+
+    def residual(key: str, x: Tensor, stride: int) -> Tensor:
+        y = F.hardswish(norm(f"{key}.bn1", conv(f"{key}.conv1", x, 3, stride)))
+        y = norm(f"{key}.bn2", conv(f"{key}.conv2", y, 3))
+        return F.hardswish(
+            y + (x if stride == 1 else norm(f"{key}.downsample.1", conv(f"{key}.downsample.0", x, 1, stride)))
+        )
+
+    for n in (1, 2, 3):
+        x = block(f"backbone.conv{n}", x)
+    kept = [x]
+    for stage, blocks, stride in ((1, 3, 1), (2, 4, 2), (3, 6, 2), (4, 3, 2)):
+        for n in range(blocks):
+            x = residual(f"backbone.layer{stage}.{n}", x, stride if n == 0 else 1)
+        kept.append(x)
+    size = kept[0].shape[2:]
+    wide = [F.interpolate(y, size, mode="bilinear", align_corners=True) for y in kept]
+    return conv("head.1", block("decoder.conv_2", block("decoder.conv_1", torch.cat(wide, 1))), 1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_cenet_equals_its_published_layers(training: bool) -> None:
+    net, x = build("cenet", channels=0.5).double(), images(2, 11, 40).double()
+    for _ in range(3):
+        net.train()(x)
+    names = dict(net.named_parameters())
+    weights = {key: value.clone() for key, value in net.state_dict().items()} | names
+    found, wanted = net.train(training)(x), plain_cenet(weights, x, training)
+    torch.testing.assert_close(found, wanted)
+    target = torch.randn_like(found)
+    for one, two in zip(
+        torch.autograd.grad((found * target).sum(), list(names.values())),
+        torch.autograd.grad((wanted * target).sum(), list(names.values())),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, two)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("skip_gradient", [True, False])
 def test_which_parameters_a_gradient_reaches(name: str, skip_gradient: bool) -> None:
     net = build(name, channels=0.25, skip_gradient=skip_gradient)
     F.cross_entropy(net(images()), torch.randint(0, 20, (2, 8, 64))).backward()
     without = {key for key, p in net.named_parameters() if p.grad is None}
-    if skip_gradient or name.startswith("darknet"):
+    if skip_gradient or not name.startswith("squeezeseg"):
         assert without == set()
     else:
         assert without == {key for key, _ in net.named_parameters() if key.startswith("backbone.conv1b.")}
-    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+    assert all(p.grad is None or (p.grad.isfinite().all() and p.grad.any()) for p in net.parameters())
+
+
+def test_without_any_halving_nothing_uses_the_full_resolution_skip() -> None:
+    net = build("squeezesegv2", channels=0.25, output_stride=1)
+    net(images()).square().mean().backward()
+    without = {key for key, p in net.named_parameters() if p.grad is None}
+    assert without == {key for key, _ in net.named_parameters() if key.startswith("backbone.conv1b.")}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +150,7 @@ def test_detached_skips_change_the_gradient_alone(name: str) -> None:
         assert torch.equal(value, without.state_dict()[key]), key
     a.square().mean().backward()
     b.square().mean().backward()
-    first = "backbone.conv1.weight" if name.startswith("darknet") else "backbone.conv1a.0.weight"
+    first = next(key for key in with_.state_dict() if "conv1b" not in key)
     one, two = with_.get_parameter(first).grad, without.get_parameter(first).grad
     assert one is not None and two is not None and not torch.allclose(one, two)
 
@@ -116,34 +186,3 @@ def test_dropout_is_active_in_training_only(name: str) -> None:
     still = build(name, channels=0.25, dropout=0.0)
     with torch.no_grad():
         assert torch.equal(still.train()(x), still(x))
-
-
-def blocks(count: int, height: int = 16, width: int = 64) -> tuple[Tensor, Tensor]:
-    """Images of rectangles: each class has its own five channel values; some noise on top."""
-    generator = torch.Generator().manual_seed(3)
-    truth = torch.randint(1, 5, (count, height // 8, width // 16), generator=generator)
-    truth = truth.repeat_interleave(8, 1).repeat_interleave(16, 2)
-    values = torch.randn(5, 5, generator=generator)
-    x = values[truth].permute(0, 3, 1, 2) + 0.1 * torch.randn(count, 5, height, width, generator=generator)
-    return x, truth
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_overfits_three_images(name: str) -> None:
-    torch.manual_seed(0)
-    x, truth = blocks(3)
-    net = build(name, channels=0.25, num_classes=5, dropout=0.0, bn_momentum=0.1)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
-    accuracy = 0.0
-    for step in range(200):
-        net.train()
-        optimiser.zero_grad()
-        F.cross_entropy(net(x), truth).backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        if step % 20 == 19:
-            with torch.no_grad():
-                accuracy = (net.eval()(x).argmax(1) == truth).float().mean().item()
-            if accuracy >= 0.99:
-                return
-    pytest.fail(f"{accuracy:.3f} of the pixels right after 200 steps")

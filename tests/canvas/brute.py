@@ -1,16 +1,47 @@
-"""The definitions of projection and neighbour vote, written plainly in numpy: one point, one pixel at a time."""
+"""The definitions of projection and neighbour vote, written plainly in numpy: one point, one pixel at a time.
+
+And what lidar-bonnetal's vote does, in the torch operations that it is made of.
+"""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from lidartune.canvas import Sensor
+
+EDGE = 1e-9  # of a pixel: so near to its edge, rounding decides
 
 
 def brute_pixels(points: np.ndarray, sensor: Sensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Float32 ranges, rows and columns by the formulas, in float64; -1 for unusable points."""
+    ranges, usable, v, u = _positions(points, sensor)
+    rows = np.full(len(points), -1)
+    columns = np.full(len(points), -1)
+    rows[usable] = np.clip(np.floor(v[usable]), 0, sensor.height - 1).astype(int)
+    columns[usable] = np.floor(u[usable]).astype(int) % sensor.width
+    return ranges, rows, columns
+
+
+def assert_pixels_equal(canvas, points: np.ndarray, sensor: Sensor, *, rows: bool = True) -> None:
+    """A canvas has each point on the pixel of `brute_pixels`, or beside it where the point lies on the very edge."""
+    _, usable, v, u = _positions(points, sensor)
+    _, row, column = brute_pixels(points, sensor)
+    with np.errstate(all="ignore"):
+        between_rows, between_columns = (usable & (np.abs(at - np.rint(at)) < EDGE) for at in (v, u))
+    aside = (canvas.column - column) % sensor.width
+    assert (aside[~between_columns] == 0).all() and np.isin(aside, [0, 1, sensor.width - 1]).all()
+    assert (canvas.column < sensor.width).all() and ((canvas.column >= 0) == usable).all()
+    if rows:
+        assert (canvas.row == row)[~between_rows].all() and (np.abs(canvas.row - row) <= 1).all()
+        assert (canvas.row < sensor.height).all() and ((canvas.row >= 0) == usable).all()
+
+
+def _positions(points: np.ndarray, sensor: Sensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Float32 ranges, whether points are usable, and their places in rows and columns."""
     values = points.astype(np.float64)
     x, y, z = values[:, 0] + 0.0, values[:, 1] + 0.0, values[:, 2]
     with np.errstate(all="ignore"):
@@ -20,13 +51,9 @@ def brute_pixels(points: np.ndarray, sensor: Sensor) -> tuple[np.ndarray, np.nda
         azimuth = np.arctan2(y, x)
         elevation = np.arctan2(z, np.sqrt(x * x + y * y))
         up, down = math.radians(sensor.fov_up_deg), math.radians(sensor.fov_down_deg)
-        u = np.floor(0.5 * (1.0 - azimuth / np.pi) * sensor.width)
-        v = np.floor((1.0 - (elevation - down) / (up - down)) * sensor.height)
-    rows = np.full(len(points), -1)
-    columns = np.full(len(points), -1)
-    rows[usable] = np.clip(v[usable], 0, sensor.height - 1).astype(int)
-    columns[usable] = u[usable].astype(int) % sensor.width
-    return ranges, rows, columns
+        u = 0.5 * (1.0 - azimuth / np.pi) * sensor.width
+        v = (1.0 - (elevation - down) / (up - down)) * sensor.height
+    return ranges, usable, v, u
 
 
 def brute_canvas(points: np.ndarray, ranges: np.ndarray, rows: np.ndarray, columns: np.ndarray, sensor: Sensor):
@@ -79,3 +106,32 @@ def brute_vote(found: np.ndarray, canvas, class_image: np.ndarray) -> np.ndarray
         own = class_image[canvas.row[i], canvas.column[i]]
         result[i] = min(set(votes), key=lambda v: (-votes.count(v), v)) if votes else own
     return result
+
+
+def bonnetal_vote(
+    canvas, ranges: np.ndarray, class_image: np.ndarray, k: int, window: int, sigma: float, cutoff_m: float
+) -> np.ndarray:
+    """Zero padding on all sides, empty pixels at infinity, class 1 where nobody votes; for usable points only.
+
+    Equal distances go by position in the window, which topk leaves open.
+    """
+    height, width = class_image.shape
+    nobody = 256
+    own_range = torch.from_numpy(ranges)
+    own_pixel = torch.from_numpy(canvas.row.astype(np.int64) * width + canvas.column)
+
+    def windows(image: np.ndarray) -> torch.Tensor:
+        unfolded = functional.unfold(torch.from_numpy(image)[None, None], window, padding=window // 2)
+        return unfolded[0][:, own_pixel]
+
+    near = windows(canvas.image[0])
+    near[near < 0] = math.inf
+    near[window * window // 2] = own_range
+    offsets = torch.arange(window, dtype=torch.float64) - window // 2
+    gauss = torch.exp(-(offsets[:, None] ** 2 + offsets[None, :] ** 2) / (2 * sigma**2))
+    weights = (1 - gauss / gauss.sum()).float().reshape(-1, 1)
+    distance, order = ((near - own_range).abs() * weights).sort(dim=0, stable=True)
+    classes = windows(class_image.astype(np.float32)).long().gather(0, order[:k])
+    classes[distance[:k] > cutoff_m] = nobody
+    votes = torch.zeros(nobody + 1, len(ranges)).scatter_add_(0, classes, torch.ones(classes.shape))
+    return (votes[1:nobody].argmax(dim=0) + 1).to(torch.uint8).numpy()

@@ -10,7 +10,7 @@ from lidartune.canvas import Sensor, project
 from lidartune.errors import UserError
 from lidartune.scans import read_points
 
-from .brute import brute_canvas, brute_pixels
+from .brute import assert_pixels_equal, brute_canvas, brute_pixels
 from .clouds import clouds, real_scan, sensors, street
 
 HDL64 = Sensor(64, 512, 3.0, -25.0)
@@ -24,10 +24,8 @@ def point(azimuth_deg: float, elevation_deg: float, range_m: float = 10.0) -> li
 
 def check_against_definition(points: np.ndarray, sensor: Sensor) -> None:
     canvas = project(points, sensor)
-    ranges, rows, columns = brute_pixels(points, sensor)
-    np.testing.assert_array_equal(canvas.row, rows)
-    np.testing.assert_array_equal(canvas.column, columns)
-    image, index = brute_canvas(points, ranges, rows, columns, sensor)
+    assert_pixels_equal(canvas, points, sensor)
+    image, index = brute_canvas(points, brute_pixels(points, sensor)[0], canvas.row, canvas.column, sensor)
     np.testing.assert_array_equal(canvas.index, index)
     np.testing.assert_array_equal(canvas.mask, index >= 0)
     np.testing.assert_array_equal(canvas.image, image)
@@ -39,6 +37,13 @@ def check_against_definition(points: np.ndarray, sensor: Sensor) -> None:
 @settings(max_examples=300, deadline=None)
 def test_equals_the_definition_on_odd_points(points: np.ndarray, sensor: Sensor) -> None:
     check_against_definition(points, sensor)
+
+
+@pytest.mark.parametrize("fov_deg", [(-5, -40), (60, 10), (90, -90), (-89.5, -90), (0.25, 0)])
+@pytest.mark.parametrize(("height", "width"), [(16, 64), (1, 7), (9, 1), (1, 1)])
+def test_equals_the_definition_all_round(fov_deg: tuple[float, float], height: int, width: int) -> None:
+    directions = np.random.default_rng(0).normal(size=(700, 4)) * 9
+    check_against_definition(directions.astype(np.float32), Sensor(height, width, *fov_deg))
 
 
 @pytest.mark.parametrize("width", [512, 2048])
@@ -66,6 +71,13 @@ def test_the_eight_directions_on_column_edges_are_exact() -> None:
     for scale in (1.0, 0.3, 77.7):
         columns = project(points * np.float32(scale), Sensor(4, 2048, 3.0, -25.0)).column
         assert columns.tolist() == [0, 256, 512, 768, 1024, 1280, 1536, 1792, 0]
+
+
+def test_elevations_on_row_edges_are_exact() -> None:
+    points = np.array([(0, 0, 1, 0), (1, 0, 1, 0), (1, 0, 0, 0), (0, -1, -1, 0), (0, 0, -1, 0)], np.float32)
+    for scale in (1.0, 0.3, 77.7):
+        rows = project(points * np.float32(scale), Sensor(4, 8, 90.0, -90.0)).row
+        assert rows.tolist() == [0, 1, 2, 3, 3]
 
 
 def test_a_sensor_that_only_looks_down_is_not_mirrored() -> None:

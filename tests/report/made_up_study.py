@@ -34,6 +34,10 @@ ROLES: dict[str, tuple[str, str]] = {
     "real_real": ("real-real", "F"),
     "real_synthetic": ("real-syn", "F"),
 }
+FROM_CHECKPOINT = {
+    "pretrained": ("imported", "0"), "start": ("finetune", "0"), "finetuned": ("finetune", "F"),
+    "scratch_start": ("real", "0"), "scratch": ("real", "F"),
+}  # fmt: skip
 Accuracy = Callable[[dict[str, Any], str, str], Any]  # (cell, role, domain) -> share right, scalar or (19,)
 
 
@@ -124,7 +128,7 @@ def make_study(
     accuracy: Accuracy = default_accuracy,
     backbones: Iterable[str] = ("squeezesegv2",),
     widths: Iterable[int] = (512,),
-    pretrain_epochs: Iterable[int] = (3,),
+    pretrain_epochs: Iterable[int | str] = (3,),
     freezes: Iterable[str] = ("none",),
     labelled: Iterable[int | str] = (8,),
     seeds: Iterable[int] = (0, 1, 2),
@@ -148,11 +152,13 @@ def make_study(
         cell: dict[str, Any] = {
             "backbone": b, "width": w, "pretrain_epochs": p, "freeze": f, "labelled_scans": n, "seed": s
         }  # fmt: skip
-        stage = {"P": p, "F": finetune_epochs, "P+F": p + finetune_epochs, "0": 0}
-        places = ROLES if p else {"scratch": ("real", "F"), "full": ("full", "F")}
+        before = p if isinstance(p, int) else 0
+        stage = {"P": before, "F": finetune_epochs, "P+F": before + finetune_epochs, "0": 0}
+        places = ROLES if before else {"scratch": ("real", "F"), "full": ("full", "F")}
+        places = FROM_CHECKPOINT if p == "checkpoint" else places
         run_names = {
             "synthetic": f"{b}-{w}-synthetic-s{s}", "real": f"{b}-{w}-real-n{n}-s{s}",
-            "full": f"{b}-{w}-real-nall-s{s}",
+            "full": f"{b}-{w}-real-nall-s{s}", "imported": f"{b}-{w}-imported",
             "finetune": f"{b}-{w}-p{p}-{f}-real-n{n}-s{s}", "syn-syn": f"{b}-{w}-p{p}-then-synthetic-s{s}",
             "real-real": f"{b}-{w}-real-n{n}-p{p}-then-real-s{s}",
             "real-syn": f"{b}-{w}-real-n{n}-p{p}-then-synthetic-s{s}",
@@ -186,13 +192,16 @@ def _write_curves(runs: Path, cell: dict[str, Any], accuracy: Accuracy, present:
     """metrics of every epoch: each run rises from where it starts to its last score."""
     p = cell["pretrain_epochs"]
     ends = {"synthetic": ("scratch_start", "pretrained_longer"), "real": ("scratch_start", "scratch_longer")}
-    for first, last in (ends["synthetic"], ends["real"], ("start", "finetuned")) if p else ():
+    pairs = (ends["synthetic"], ends["real"], ("start", "finetuned")) if p else ()
+    if p == "checkpoint":
+        pairs = (("pretrained", "pretrained"), ("scratch_start", "scratch"), ("start", "finetuned"))
+    for first, last in pairs:
         place = cell["roles"][last]
         run, epochs = runs / place["run"], place["epoch"]
         for epoch in range(epochs + 1):
             if (run / f"epoch-{epoch:06d}" / "metrics" / "commit.json").exists():
                 continue
-            t = 1 - np.exp(-3 * epoch / epochs)
+            t = 1 - np.exp(-3 * epoch / max(epochs, 1))
             rows = {
                 d: matrix((1 - t) * accuracy(cell, first, d) + t * accuracy(cell, last, d), present[d])
                 for d in ("synthetic", "real")

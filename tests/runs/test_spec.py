@@ -1,13 +1,20 @@
-"""A run's id is a hash of its canonical JSON: the same everywhere, another for another run."""
+"""A run's id is a hash of what it states beyond the defaults: the same everywhere, another for another run.
+
+Up to 0.1.0 ids hashed defaults too; since then a new field that is neutral by default leaves every id as it is.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 
+import pytest
+from pydantic.dataclasses import dataclass
+
 from lidartune.canvas import Sensor
-from lidartune.runs.spec import RunSpec, Start
-from lidartune.training.recipe import Recipe
+from lidartune.runs.spec import Imported, NetworkForm, RunSpec, Start, default_of
+from lidartune.training.augment import Augmentation
+from lidartune.training.recipe import GroupLearningRates, Recipe
 
 SPEC = RunSpec(
     domain="real",
@@ -29,12 +36,27 @@ SPEC = RunSpec(
 
 
 def test_the_id_is_the_same_on_every_machine() -> None:
-    assert SPEC.folder == "squeezesegv2-512-synthetic-10ep-real-8scans-encoder-seed3-14e9d98acc01"
+    assert SPEC.folder == "squeezesegv2-512-synthetic-10ep-real-8scans-encoder-seed3-076ed6b14e6c"
 
 
-def test_a_spec_survives_json() -> None:
-    again = RunSpec.from_dict(json.loads(json.dumps(SPEC.as_dict())))
-    assert again == SPEC and again.id == SPEC.id
+IMPORTED = Imported(weights="3f9a61c2" * 8, means=(0.0,) * 5, stds=(1.0,) * 5)
+
+
+@pytest.mark.parametrize("network", [NetworkForm(), NetworkForm(inputs=("range", "mask"), crf=True)])
+@pytest.mark.parametrize("imported", [None, IMPORTED])
+def test_a_spec_survives_json(network: NetworkForm, imported: Imported | None) -> None:
+    spec = dataclasses.replace(SPEC, network=network, imported=imported)
+    again = RunSpec.from_dict(json.loads(json.dumps(spec.as_dict())))
+    assert again == spec and again.id == spec.id
+
+
+def test_what_goes_on_from_an_imported_network_is_named_by_its_weights() -> None:
+    imported = dataclasses.replace(SPEC, start=None, imported=IMPORTED)
+    assert imported.name == "squeezesegv2-512-imported-3f9a61c2"
+    finetuned = dataclasses.replace(SPEC, start=Start(run=imported.folder, epoch=0))
+    assert finetuned.name == "squeezesegv2-512-imported-3f9a61c2-real-8scans-encoder-seed3"
+    third = dataclasses.replace(SPEC, start=Start(run=finetuned.folder, epoch=2), freeze="none")
+    assert third.name == "squeezesegv2-512-imported-3f9a61c2-real-8scans-encoder-2ep-real-8scans-none-seed3"
 
 
 def test_another_value_anywhere_is_another_run() -> None:
@@ -44,10 +66,106 @@ def test_another_value_anywhere_is_another_run() -> None:
         {"start": Start(run=SPEC.start.run if SPEC.start else "", epoch=3)},
         {"canvas": Sensor(32, 512, 3.0, -24.0)},
         {"recipe": Recipe(updates_per_epoch=17)},
+        {"recipe": Recipe(updates_per_epoch=16, sampling="sequences")},
+        {"recipe": Recipe(updates_per_epoch=16, augmentation=Augmentation(rotate=True))},
+        {"recipe": Recipe(updates_per_epoch=16, augmentation=Augmentation(flip=0.5))},
+        {"recipe": Recipe(updates_per_epoch=16, probe_updates=5)},
+        {"recipe": Recipe(updates_per_epoch=16, group_learning_rates=GroupLearningRates(encoder=0.1))},
+        {"recipe": Recipe(updates_per_epoch=16, group_learning_rates=GroupLearningRates(decoder=0.1))},
         {"freeze": "none"},
+        {"network": NetworkForm(crf=True)},
+        {"network": NetworkForm(circular=True)},
+        {"network": NetworkForm(inputs=("range", "x", "y", "z"))},
+        {"network": NetworkForm(output_stride=8)},
+        {"imported": IMPORTED},
+        {"imported": dataclasses.replace(IMPORTED, stds=(1.0, 1.0, 1.0, 1.0, 0.5))},
         {"block": 8},
         {"taxonomies": {"synthetic": "f", "real": "h"}},
         {"semantics": 2},
     ]
     ids = {dataclasses.replace(SPEC, **change).id for change in others}  # type: ignore[arg-type]
     assert len(ids | {SPEC.id}) == len(others) + 1
+
+
+def test_the_spec_on_disk_is_complete_and_an_older_one_without_new_fields_is_the_same_run() -> None:
+    values = json.loads(json.dumps(SPEC.as_dict()))
+    del values["network"], values["imported"]
+    assert values["recipe"]["sampling"] == "uniform" and values["recipe"]["augmentation"]["rotate"] is False
+    for new in ("sampling", "augmentation", "probe_updates", "group_learning_rates"):
+        del values["recipe"][new]
+    assert RunSpec.from_dict(values) == SPEC and RunSpec.from_dict(values).id == SPEC.id
+
+
+def test_a_new_field_that_is_neutral_by_default_leaves_ids_as_they_are() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Later(Augmentation):
+        scale: float = 0.0
+
+    @dataclass(frozen=True, kw_only=True)
+    class LaterRecipe(Recipe):
+        augmentation: Augmentation = Later()
+        ema: bool = False
+
+    later = dataclasses.replace(SPEC, recipe=LaterRecipe(updates_per_epoch=16))
+    assert "ema" in later.as_dict()["recipe"] and later.id == SPEC.id
+    changed = dataclasses.replace(SPEC, recipe=LaterRecipe(updates_per_epoch=16, ema=True))
+    assert changed.id != SPEC.id
+
+
+def test_raised_semantics_are_other_runs_though_they_are_a_default() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class LaterSpec(RunSpec):
+        semantics: int = 2
+
+    values = {field.name: getattr(SPEC, field.name) for field in dataclasses.fields(SPEC) if field.name != "semantics"}
+    assert LaterSpec(**values).semantics == 2 and LaterSpec(**values).id != SPEC.id
+
+
+DEFAULTS = {
+    "RunSpec": {"network": NetworkForm(), "imported": None, "semantics": 1},
+    "NetworkForm": {
+        "num_classes": 20,
+        "inputs": ("range", "x", "y", "z", "remission"),
+        "output_stride": None,
+        "circular": False,
+        "crf": False,
+    },
+    "Imported": {},
+    "Start": {},
+    "Sensor": {},
+    "Recipe": {
+        "updates_per_epoch": 1,
+        "batch_size": 8,
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "warmup_updates": 0,
+        "decay_per_epoch": 0.99,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "class_weights": "inverse",
+        "class_weight_epsilon": 0.001,
+        "batchnorm_momentum": None,
+        "dropout": None,
+        "skip_gradient": True,
+        "statistics_scans": 500,
+        "sampling": "uniform",
+        "augmentation": Augmentation(rotate=False, flip=0.0, drop=0.0, jitter_m=0.0),
+        "probe_updates": None,
+        "group_learning_rates": GroupLearningRates(encoder=1.0, decoder=1.0, head=1.0),
+    },
+    "GroupLearningRates": {"encoder": 1.0, "decoder": 1.0, "head": 1.0},
+    "Augmentation": {"rotate": False, "flip": 0.0, "drop": 0.0, "jitter_m": 0.0},
+}
+
+
+PARTS = [RunSpec, NetworkForm, Imported, Start, Sensor, Recipe, Augmentation, GroupLearningRates]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_no_default_changes_unseen(part: type) -> None:
+    found = {field.name: default_of(field) for field in dataclasses.fields(part)}
+    found = {name: value for name, value in found.items() if value is not dataclasses.MISSING}
+    assert found == DEFAULTS[part.__name__], (
+        "ids leave out what is at its default. A changed default gives stored ids another meaning: raise SEMANTICS in "
+        "lidartune/runs/spec.py. A new field must be neutral by default, and is added here."
+    )

@@ -172,8 +172,8 @@ def test_a_diverged_loss_stops_the_run_and_names_the_batch(
 def test_a_channel_that_never_varies_is_no_trouble(open_with: Callable[..., TinyStudy], tmp_path: Path) -> None:
     study = open_with()
     trajectory = study.trajectory(study.plan.roles[CELL]["pretrained"], tmp_path)
-    for scan in trajectory.data.train:
-        trajectory.data.readers["synthetic"].read(scan, trajectory.spec.canvas).canvas.image[4] = 0.0
+    for kept in trajectory.data.readers["synthetic"].training_stream(trajectory.data.train, trajectory.spec.canvas):
+        kept.image[4] = 0.0
     trajectory.carry_out([1], lambda done: None)
     row = trajectory.store.read_json(trajectory.spec.folder, 1, "metrics", "metrics.json")
     assert np.isfinite(row["train"]["loss"])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +149,95 @@ def test_real_scans_have_known_classes() -> None:
     assert [len(dataset.read(s)[0]) for s in scans] == [124_668, 124_605, 124_478]
     counts = np.bincount(dataset.read(scans[0])[1], minlength=20)
     assert counts[9] == counts.max() and len(counts) == 20
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Root may read everything, so what may not be read is tested as nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """A dataset that everybody may read: pytest's own folders are for their owner alone."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    for sequence in ("00", "08"):
+        write_scan(folder / "root" / "sequences" / sequence, "000000")
+    yield folder / "root"
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("locked", "mode"),
+    [
+        ("", 0o000),
+        ("", 0o444),
+        ("sequences", 0o000),
+        ("sequences", 0o444),
+        ("sequences/00", 0o000),
+        ("sequences/00/velodyne", 0o000),
+        ("sequences/00/labels", 0o000),
+        ("sequences/00/velodyne", 0o444),
+        ("sequences/00/velodyne/000000.bin", 0o000),
+        ("sequences/00/labels/000000.label", 0o000),
+    ],
+)
+def test_what_may_not_be_read_is_named(open_root: Path, locked: str, mode: int) -> None:
+    taxonomy = load_taxonomy("semantic-kitti")
+    with nobody():
+        assert len(open_dataset(open_root, taxonomy).read(open_dataset(open_root, taxonomy).scans()[0])[0]) == 3
+    (open_root / locked).chmod(mode)
+    try:
+        with nobody(), pytest.raises(UserError) as caught:
+            dataset = open_dataset(open_root, taxonomy)
+            fingerprint(dataset.scans())
+            dataset.read(dataset.scans()[0])
+    finally:
+        (open_root / locked).chmod(0o755)
+    assert str(open_root / locked) in str(caught.value) and "next:" in str(caught.value)
+
+
+def test_the_advice_passes_over_folders_that_may_not_be_looked_into(open_root: Path) -> None:
+    taxonomy = load_taxonomy("semantic-kitti")
+    (open_root.parent / "locked" / "sequences" / "00").mkdir(parents=True)
+    (open_root.parent / "locked").chmod(0o000)
+    with nobody(), pytest.raises(UserError, match=f"give {open_root}, which holds sequences"):
+        open_dataset(open_root.parent, taxonomy)
+
+
+def test_names_that_are_no_utf8_are_read_and_printed(root: Path) -> None:
+    velodyne = root / "sequences" / "00" / "velodyne"
+    before = fingerprint(open_dataset(root, "semantic-kitti").scans())
+    os.rename(velodyne / "000002.bin", os.fsencode(velodyne) + b"/\xff.bin")
+    dataset = open_dataset(root, "semantic-kitti")
+    assert fingerprint(dataset.scans()) != before
+    with pytest.raises(UserError) as caught:
+        dataset.scans(labelled=True)
+    str(caught.value).encode()
+
+
+def test_a_home_that_nobody_has_is_no_dataset() -> None:
+    with pytest.raises(UserError, match=r"(?s)no such dataset folder.*~nobody-at-all/data.*next:"):
+        open_dataset("~nobody-at-all/data", "semantic-kitti")
+
+
+def test_synlidars_own_layout_is_read_with_and_without_a_sequences_level(tmp_path: Path) -> None:
+    """The full set has none, some copies of the subset have one; where both are there, `sequences/` holds the scans."""
+    for sequence in ("00", "12"):
+        write_scan(tmp_path / "full" / sequence, "000000", raw=2)
+        write_scan(tmp_path / "sub" / "sequences" / sequence, "000000", raw=2)
+    (tmp_path / "full" / "annotations.yaml").write_text("")
+    full, sub = (open_dataset(tmp_path / name, "synlidar") for name in ("full", "sub"))
+    assert list(full.sequences) == list(sub.sequences) == [0, 12]
+    assert fingerprint(full.scans()) == fingerprint(sub.scans())
+    assert full.read(full.scans(["12"])[0])[1].tolist() == [4, 4, 4]
+    (tmp_path / "full" / "sequences").mkdir()  # empty: passed over
+    assert list(open_dataset(tmp_path / "full", "synlidar").sequences) == [0, 12]

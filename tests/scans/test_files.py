@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -75,8 +76,40 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         read_points(tmp_path / "nothing.bin")
     with pytest.raises(UserError, match=r"(?s)no such file of labels.*nothing.label"):
         read_labels(tmp_path / "nothing.label")
-    with pytest.raises(UserError, match=r"(?s)cannot be read.*directory"):
+    with pytest.raises(UserError, match=r"(?s)no file of points.*a directory"):
         read_points(tmp_path)
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.bin")  # opening it would wait for a writer
+    (tmp_path / "loop.bin").symlink_to("loop.bin")
+    (tmp_path / "dangling.bin").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"(?s)no file of points.*pipe.bin.*pipe or socket"):
+        read_points(tmp_path / "pipe.bin")
+    with pytest.raises(UserError, match=r"(?s)cannot be read.*loop.bin.*symbolic links"):
+        read_points(tmp_path / "loop.bin")
+    with pytest.raises(UserError, match=r"(?s)no such file of labels.*dangling.bin"):
+        read_labels(tmp_path / "dangling.bin")
+
+
+def test_a_file_that_no_memory_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    write_points(tmp_path / "a.bin", np.zeros((5, 4)))
+    monkeypatch.setattr(np, "fromfile", full)
+    with pytest.raises(UserError, match=r"(?s)cannot be read.*a.bin.*memory.*next:"):
+        read_points(tmp_path / "a.bin")
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_points(tmp_path / "a.bin", np.zeros((5, 4)))
+    write_labels(tmp_path / "a.label", np.zeros(5, np.uint32))
+    whole = np.fromfile
+    monkeypatch.setattr(np, "fromfile", lambda path, dtype: whole(path, dtype)[:4])
+    for read, path in ((read_points, tmp_path / "a.bin"), (read_labels, tmp_path / "a.label")):
+        with pytest.raises(UserError, match=rf"(?s)changed while it was read.*{path.name}.*next:"):
+            read(path)
 
 
 def test_labels_that_are_too_few_are_refused_with_both_counts(tmp_path: Path) -> None:

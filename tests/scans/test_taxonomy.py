@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lidartune.errors import UserError
 from lidartune.scans import CLASS_COLORS, CLASS_NAMES, NUM_CLASSES, Taxonomy, built_in_taxonomies, load_taxonomy
-from lidartune.scans.taxonomy import parse_taxonomy
+from lidartune.scans.taxonomy import compose, parse_taxonomy
 
 KITTI = {
     0: [0, 1, 52, 99], 1: [10, 252], 2: [11], 3: [15], 4: [18, 258], 5: [13, 16, 20, 256, 257, 259], 6: [30, 254],
@@ -24,6 +24,16 @@ KITTI = {
 KITTI_BACK = [0, 10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81]
 SYNLIDAR = [0, 1, 4, 4, 5, 2, 3, 5, 9, 11, 10, 12, 6, 6, 6, 6, 7, 8, 13, 0, 15, 16, 17, 19, 18, 0, 14] + [0] * 6
 SYNLIDAR_BACK = [0, 1, 5, 6, 3, 7, 13, 16, 17, 8, 10, 9, 11, 18, 26, 20, 21, 22, 24, 23]
+MOVING = {20: [252], 21: [253], 22: [254], 23: [255], 24: [256, 257, 259], 25: [258]}  # of semantic-kitti-moving
+MOVING_NAMES = (
+    "moving-car", "moving-bicyclist", "moving-person", "moving-motorcyclist", "moving-other-vehicle", "moving-truck",
+)  # fmt: skip
+DIGESTS = {  # runs are named by them
+    "semantic-kitti": "1eeae017a1536011e5e979597bad4c802f6d76a4bf5c63d9d874d6cb06894be7",
+    "semantic-kitti-moving": "f006fbc5471439edaf603711ffc80c151728955e891816dd941223a015e79da5",
+    "synlidar": "03ac307eb0eefcb8611ad55506807283cdb565d2d474725bea0524976d14e9fc",
+    "synlidar-cosmix": "776b811bd684692bbd6edc689323816b3986f673708ad2e9d0d2435ec077ad9f",
+}
 COSMIX = [0 if raw in (2, 15) else common for raw, common in enumerate(SYNLIDAR)]
 
 
@@ -49,6 +59,36 @@ def test_synlidar_is_the_published_map_for_every_id(name: str, pairs: list[int])
         "unlabeled", "pick-up", "crowd", "traffic-sign", "pole", "other-object"]  # fmt: skip
 
 
+def test_semantic_kitti_moving_is_the_published_map_for_every_id() -> None:
+    taxonomy, still = load_taxonomy("semantic-kitti-moving"), load_taxonomy("semantic-kitti")
+    moving = {raw for ids in MOVING.values() for raw in ids}
+    pairs = {raw: c for c, ids in KITTI.items() for raw in ids if raw not in moving}
+    assert taxonomy.lookup.tolist() == expected_lookup(pairs | {raw: c for c, ids in MOVING.items() for raw in ids})
+    assert taxonomy.to_raw(np.arange(26)).tolist() == [*KITTI_BACK, 252, 253, 254, 255, 259, 258]
+    assert taxonomy.names == CLASS_NAMES + MOVING_NAMES and taxonomy.num_classes == 26
+    assert taxonomy.labels == still.labels and taxonomy.content == still.content and taxonomy.split == still.split
+
+
+@pytest.mark.parametrize("name", built_in_taxonomies())
+def test_every_one_of_the_ids_is_mapped_or_refused(name: str) -> None:
+    taxonomy = load_taxonomy(name)
+    known = np.array(sorted(taxonomy.learning_map))
+    assert taxonomy.to_common(known).tolist() == [taxonomy.learning_map[raw] for raw in known.tolist()]
+    for raw in np.setdiff1d(np.arange(65536), known):
+        assert taxonomy.lookup[raw] == 255
+    for raw in (2, 254, 255, 260, 65535, 65536, 1 << 31, 1 << 32, -1, -65526):
+        if raw not in taxonomy.learning_map:
+            with pytest.raises(UserError, match=rf"id {raw} \(1 points\)"):
+                taxonomy.to_common(np.array([known[0], raw]))
+    for dtype in (np.uint8, np.int8, np.uint16, np.int32, np.uint32, np.uint64):
+        assert taxonomy.to_common(np.array([[0, 1]], dtype)).tolist() == [[0, taxonomy.learning_map[1]]]
+    assert taxonomy.to_common(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_digests_stay_what_runs_were_named_by() -> None:
+    assert {name: load_taxonomy(name).digest for name in built_in_taxonomies()} == DIGESTS
+
+
 def test_published_contents() -> None:
     kitti, synlidar = load_taxonomy("semantic-kitti"), load_taxonomy("synlidar")
     assert sum(kitti.content.values()) == pytest.approx(0.9999985, abs=5e-8)
@@ -67,28 +107,35 @@ def test_published_contents() -> None:
 @pytest.mark.parametrize("name", built_in_taxonomies())
 def test_classes_survive_the_way_out_and_back(name: str) -> None:
     taxonomy = load_taxonomy(name)
-    raw = taxonomy.to_raw(np.arange(20, dtype=np.uint8).reshape(4, 5))
-    assert raw.dtype == np.uint32 and taxonomy.to_common(raw).tolist() == np.arange(20).reshape(4, 5).tolist()
-    assert taxonomy.names == CLASS_NAMES and len(CLASS_NAMES) == NUM_CLASSES == 20 and CLASS_COLORS.shape == (20, 3)
-    for c in range(1, 20):
-        assert taxonomy.color_map[int(taxonomy.to_raw(np.array([c]))[0])] == tuple(CLASS_COLORS[c])
+    count = 26 if name == "semantic-kitti-moving" else 20
+    classes = np.arange(count, dtype=np.uint8).reshape(2, -1)
+    raw = taxonomy.to_raw(classes)
+    assert raw.dtype == np.uint32 and taxonomy.to_common(raw).tolist() == classes.tolist()
+    assert taxonomy.num_classes == len(taxonomy.names) == count and taxonomy.names[:20] == CLASS_NAMES
+    assert taxonomy.colors.shape == (count, 3) and (taxonomy.colors[:20] == CLASS_COLORS).all()
+    for c in range(1, count):
+        assert taxonomy.color_map[int(taxonomy.to_raw(np.array([c]))[0])] == tuple(taxonomy.colors[c])
+    assert taxonomy.is_common == (count == NUM_CLASSES == 20)
 
 
 def test_digests_tell_maps_apart_and_nothing_else() -> None:
     digests = {load_taxonomy(name).digest for name in built_in_taxonomies()}
-    assert len(digests) == len(built_in_taxonomies()) == 3
+    assert len(digests) == len(built_in_taxonomies()) == 4
     recoloured = edited(lambda c: c["color_map"].update({10: [1, 2, 3]}))
     assert recoloured.digest == load_taxonomy("semantic-kitti").digest and recoloured == load_taxonomy("semantic-kitti")
     assert edited(lambda c: c["learning_map"].update({60: 0})).digest not in digests
     assert edited(lambda c: c["learning_map_inv"].update({1: 252})).digest not in digests
+    assert edited(lambda c: c["learning_ignore"].update({3: True})).digest not in digests
 
 
 def test_a_taxonomy_is_frozen_and_travels() -> None:
     taxonomy = load_taxonomy("synlidar")
     again = pickle.loads(pickle.dumps(taxonomy))
     assert again == taxonomy and again.labels == taxonomy.labels and again.content == taxonomy.content
-    with pytest.raises(ValueError, match="read-only"):
-        again.lookup[1] = 2
+    assert again.names == CLASS_NAMES and again.ignore == (0,) and (again.colors == CLASS_COLORS).all()
+    for array in (again.lookup, again.colors, taxonomy.colors):
+        with pytest.raises(ValueError, match="read-only"):
+            array[1] = 2
     with pytest.raises(TypeError):
         taxonomy.labels[1] = "x"  # type: ignore[index]
 
@@ -162,16 +209,23 @@ def edited(change: Callable[[dict], object]) -> Taxonomy:
         (lambda c: c["learning_map"].update({10: None}), "learning_map.10.*None"),
         (lambda c: c["learning_map"].update({10: True}), "learning_map.10.*True"),
         (lambda c: c["learning_map"].pop(99), "learning_map.99.*other-object"),
-        (lambda c: c["learning_map_inv"].pop(19), r"another number of classes.*\[19\] missing.*not supported yet"),
-        (lambda c: c["learning_map_inv"].update({20: 81}), "learning_map_inv.20.*0..19"),
+        (lambda c: c["learning_map_inv"].pop(19), "learning_map.81.*19.*0..18"),
+        (lambda c: c["learning_map_inv"].pop(7), "without a gap.*learning_map_inv"),
+        (lambda c: c.update(learning_map_inv={0: 0}), "without a gap.*learning_map_inv"),
+        (lambda c: c["learning_map_inv"].update({255: 81}), "learning_map_inv.255.*0..254"),
         (lambda c: c["learning_map_inv"].update({1: 11}), "contradict.*learning_map_inv.1.*id 11"),
         (lambda c: c["learning_map_inv"].update({1: 12}), "not mapped.*learning_map_inv.1.*12"),
         (lambda c: c["content"].update({10: 1.5}), "content.10.*1.5"),
         (lambda c: c["content"].update({10: float("nan")}), "content.10.*nan"),
+        (lambda c: c["content"].update({10: True}), "content.10.*True"),
+        (lambda c: c["content"].update({10: 10**400}), "content.10"),
         (lambda c: c["content"].update({12: 0.5}), "content.12"),
+        (lambda c: c["labels"].update({10: "two\nlines"}), "labels.10.*printable"),
         (lambda c: c["color_map"].update({10: [1, 2]}), r"color_map.10.*\[1, 2\].*blue"),
         (lambda c: c["color_map"].update({10: [1, 2, 256]}), "color_map.10.*256"),
-        (lambda c: c["learning_ignore"].update({3: True}), "learning_ignore.3.*class 0"),
+        (lambda c: c["learning_ignore"].update({0: False}), "class 0 is what is ignored.*learning_ignore.0"),
+        (lambda c: c.update(learning_ignore=dict.fromkeys(range(20), True)), "every class is ignored"),
+        (lambda c: c["learning_ignore"].update({20: True}), "learning_ignore.20.*0..19"),
         (lambda c: c["learning_ignore"].update({3: 1}), "learning_ignore.3.*true or false"),
         (lambda c: c.update(split={"train": 3}), "split.train.*list"),
         (lambda c: c.update(split={"training": [3]}), "key split"),
@@ -184,14 +238,190 @@ def test_a_broken_config_is_refused_by_file_and_key(change: Callable[[dict], obj
     assert "mine.yaml" in str(caught.value) and "next:" in str(caught.value)
 
 
-def test_classes_in_another_order_are_refused() -> None:
+def test_classes_in_another_order_are_refused_where_the_common_ones_are_needed() -> None:
     def swap_car_and_road(config: dict) -> None:
         swap = {1: 9, 9: 1}
         config["learning_map"] = {raw: swap.get(c, c) for raw, c in config["learning_map"].items()}
         config["learning_map_inv"].update({1: 40, 9: 10})
 
-    with pytest.raises(UserError, match=r"(?s)otherwise.*learning_map_inv.1.*'road'.*'car'; 'road' is class 9"):
-        edited(swap_car_and_road)
+    swapped = edited(swap_car_and_road)
+    assert swapped.names[1] == "road" and swapped.names[9] == "car" and not swapped.is_common
+    said = r"(?s)otherwise.*domains.real.*class 1 is 'road', not 'car' in mine.yaml.*ignored, then car.*next:"
+    with pytest.raises(UserError, match=said):
+        swapped.require_common("domains.real.taxonomy")
+
+
+def test_other_numbers_of_classes_are_refused_where_the_common_ones_are_needed() -> None:
+    with pytest.raises(UserError, match=r"(?s)another number of classes.*where:  semantic-kitti-moving.*26 classes"):
+        load_taxonomy("semantic-kitti-moving").require_common()
+    ignoring = edited(lambda c: c["learning_ignore"].update({3: True}))
+    assert ignoring.ignore == (0, 3) and ignoring.names == CLASS_NAMES and not ignoring.is_common
+    with pytest.raises(UserError, match=r"(?s)ignores other classes.*classes \[0, 3\] ignored"):
+        ignoring.require_common()
+    for name in ("semantic-kitti", "synlidar", "synlidar-cosmix"):
+        load_taxonomy(name).require_common()
+
+
+COARSE = """
+labels: {0: unlabeled, 10: vehicle, 11: vehicle, 40: ground, 99: ground}
+learning_map: {0: 0, 10: 1, 11: 1, 40: 2, 99: 0}
+learning_map_inv: {0: 0, 1: 10, 2: 40, 3: 0, 4: 99}
+learning_ignore: {0: true, 3: true}
+color_map: {10: [1, 2, 3]}
+"""
+
+
+def test_configs_with_few_classes_and_unused_ignored_ones_are_read() -> None:
+    """As in SemanticKITTI's own coarse config: a class that no id leads to, ignored and written as 0."""
+    taxonomy = parse_taxonomy(COARSE, name="coarse", where="coarse.yaml")
+    assert taxonomy.num_classes == 5 and taxonomy.ignore == (0, 3) and not taxonomy.is_common
+    assert taxonomy.names == ("ignored", "vehicle", "ground", "unlabeled", "ground (4)")
+    assert taxonomy.to_raw(np.arange(5)).tolist() == [0, 10, 40, 0, 99]
+    assert taxonomy.colors[1].tolist() == [3, 2, 1] and len({tuple(c) for c in taxonomy.colors}) == 5
+    assert pickle.loads(pickle.dumps(taxonomy)).ignore == (0, 3)
+    with pytest.raises(ValueError, match=r"0\.\.4"):
+        taxonomy.to_raw(np.array([5]))
+
+
+def test_up_to_255_classes() -> None:
+    def config(count: int) -> str:
+        numbers = {c: c for c in range(count)}
+        return yaml.safe_dump({"labels": numbers, "learning_map": numbers, "learning_map_inv": numbers})
+
+    taxonomy = parse_taxonomy(config(255), name="many", where="many")
+    assert taxonomy.num_classes == 255 and len(set(taxonomy.names)) == 255
+    assert taxonomy.to_common(np.array([254])).tolist() == [254]
+    with pytest.raises(UserError, match=r"(?s)learning_map_inv.255.*0..254"):
+        parse_taxonomy(config(256), name="many", where="many")
+
+
+def bridge(pairs: dict[int, int], back: dict[int, int], names: dict[int, str], **more: object) -> str:
+    return yaml.safe_dump({"labels": names, "learning_map": pairs, "learning_map_inv": back, **more})
+
+
+def moving_to_common() -> str:
+    """A bridge from the 25 classes of semantic-kitti-moving to the 19."""
+    pairs = {c: c for c in range(20)} | {20: 1, 21: 7, 22: 6, 23: 8, 24: 5, 25: 4}
+    names = dict(enumerate(CLASS_NAMES + MOVING_NAMES))
+    return bridge(pairs, {c: c for c in range(20)}, names)
+
+
+def test_a_bridge_from_moving_classes_gives_the_single_scan_map(tmp_path: Path) -> None:
+    (tmp_path / "still.yaml").write_text(moving_to_common())
+    chain = load_taxonomy(f"semantic-kitti-moving+{tmp_path / 'still.yaml'}")
+    single = load_taxonomy("semantic-kitti")
+    assert (chain.lookup == single.lookup).all() and chain == single and chain.is_common
+    assert chain.name == f"semantic-kitti-moving+{tmp_path / 'still.yaml'}" and chain.split == single.split
+    np.testing.assert_array_equal(chain.class_content(), single.class_content())
+
+
+TO_THREE = bridge(
+    {0: 0} | {c: 1 if c < 9 else 2 if c < 13 else 3 for c in range(1, 20)},
+    {0: 0, 1: 1, 2: 9, 3: 15},
+    {c: {1: "thing", 9: "ground", 15: "rest"}.get(c, name) for c, name in enumerate(CLASS_NAMES)},
+    color_map={9: [0, 0, 255]},
+)
+
+
+@pytest.mark.parametrize("name", [name for name in built_in_taxonomies() if name != "semantic-kitti-moving"])
+def test_a_third_datasets_classes_are_reached_by_a_bridge(name: str, tmp_path: Path) -> None:
+    (tmp_path / "three.yaml").write_text(TO_THREE)
+    first, chain = load_taxonomy(name), load_taxonomy(f"{name}+{tmp_path / 'three.yaml'}")
+    assert chain.names == ("ignored", "thing", "ground", "rest") and chain.colors[2].tolist() == [255, 0, 0]
+    step = [0] + [1] * 8 + [2] * 4 + [3] * 7
+    assert chain.lookup.tolist() == [255 if c == 255 else step[c] for c in first.lookup.tolist()]
+    assert chain.to_raw(np.arange(4)).tolist() == first.to_raw(np.array([0, 1, 9, 15])).tolist()
+    shares = first.class_content()
+    assert shares is not None
+    np.testing.assert_allclose(chain.class_content(), np.bincount(step, weights=shares))
+    assert pickle.loads(pickle.dumps(chain)).names == chain.names
+
+
+def test_classes_that_only_the_third_dataset_has_keep_their_names(tmp_path: Path) -> None:
+    """SemanticPOSS has trashcans and cones; from the 19 classes nothing leads there."""
+    pairs = {0: 0, 1: 3, 2: 12, 3: 12, 4: 0, 5: 0, 6: 1, 7: 2, 8: 2, 9: 13, 10: 13, 11: 13, 12: 13, 13: 9, 14: 11,
+             15: 5, 16: 4, 17: 5, 18: 7, 19: 6}  # fmt: skip
+    back = {0: 0, 1: 6, 2: 7, 3: 1, 4: 16, 5: 15, 6: 19, 7: 18, 8: 20, 9: 13, 10: 21, 11: 14, 12: 2, 13: 9}
+    own = ("people", "rider", "car", "trunk", "plants", "traffic-sign", "pole", "trashcan", "building", "cone-stone",
+           "fence", "bike", "ground")  # fmt: skip
+    names = {back[c]: name for c, name in enumerate(own, start=1)}
+    (tmp_path / "to-poss.yaml").write_text(bridge(pairs | {20: 8, 21: 10}, back, names))
+    chain = load_taxonomy(f"synlidar+{tmp_path / 'to-poss.yaml'}")
+    assert chain.names == ("ignored", *own) and chain.ignore == (0,)
+    assert chain.to_raw(np.array([7, 8, 9, 10])).tolist() == [24, 0, 18, 0]
+    shares = chain.class_content()
+    assert shares is not None and shares[8] == shares[10] == 0 and shares[13] > 0.5
+    labels = dict.fromkeys(range(14), "x")
+    poss = bridge({c: c for c in labels}, {c: c for c in labels}, dict(enumerate(chain.names)))
+    assert parse_taxonomy(poss, name="poss", where="poss").names == chain.names
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_order_in_which_a_chain_is_closed_does_not_matter(data: st.DataObject) -> None:
+    def drawn(size: int) -> tuple[Taxonomy, int]:
+        classes = data.draw(st.integers(2, size))
+        onto = data.draw(st.permutations([*range(1, classes), *data.draw(
+            st.lists(st.integers(0, classes - 1), min_size=size - classes, max_size=size - classes))]))  # fmt: skip
+        pairs = dict(enumerate([0, *onto]))
+        back = {c: data.draw(st.sampled_from([raw for raw in pairs if pairs[raw] == c])) for c in range(classes)}
+        names = {raw: f"id {raw}" for raw in pairs}
+        return parse_taxonomy(bridge(pairs, back, names), name=f"of {size}", where=f"of {size}"), classes
+
+    first, size = drawn(data.draw(st.integers(4, 12)))
+    second, size = drawn(size)
+    third, _ = drawn(size)
+    left, right = compose(compose(first, second), third), compose(first, compose(second, third))
+    assert left == right and left.names == right.names == third.names
+    for raw in first.learning_map:
+        assert left.lookup[raw] == third.lookup[second.lookup[first.lookup[raw]]]
+    every = np.arange(left.num_classes)
+    assert left.to_common(left.to_raw(every)).tolist() == every.tolist()
+
+
+def test_a_bridge_that_does_not_fit_is_refused_by_its_file_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(moving_to_common().replace("  25: 4\n", "").replace("  25: moving-truck\n", ""))
+    with pytest.raises(UserError, match=r"(?s)does not map all.*bridge.yaml, key learning_map\n.*25 \(moving-truck\)"):
+        load_taxonomy(f"semantic-kitti-moving+{path}")
+    path.write_text(bridge({0: 0, 30: 1} | {c: 1 for c in range(1, 20)}, {0: 0, 1: 30}, {0: "a", 30: "b"}))
+    with pytest.raises(UserError, match=r"(?s)cannot be written.*learning_map_inv.1\n.*30, which is no class"):
+        load_taxonomy(f"synlidar+{path}")
+    path.write_text(bridge({0: 0, 1: 1, 2: 2, 3: 2}, {0: 0, 1: 1, 2: 3}, {0: "a", 1: "b"}))
+    first = bridge({0: 0, 5: 1, 6: 2}, {0: 0, 1: 5, 2: 6, 3: 0}, {0: "none", 5: "car", 6: "road"})
+    (tmp_path / "first.yaml").write_text(first)
+    with pytest.raises(UserError, match=r"(?s)cannot be written.*learning_map_inv.2\n.*3, read as 0.*next:"):
+        load_taxonomy(f"{tmp_path / 'first.yaml'}+{path}")
+
+
+def test_a_file_whose_name_has_a_plus_is_one_file(tmp_path: Path) -> None:
+    still, three = tmp_path / "a+b.yaml", tmp_path / "three+.yaml"
+    still.write_text(moving_to_common())
+    three.write_text(TO_THREE)
+    assert load_taxonomy(still).num_classes == 20
+    assert load_taxonomy(f"semantic-kitti-moving+{still}+{three}").num_classes == 4
+    said = r"(?s)no such taxonomy.*where:  semantic-kitti\+synlider.*'synlider'.*'synlidar'"
+    with pytest.raises(UserError, match=said):
+        load_taxonomy("semantic-kitti+synlider")
+    for text in ("+", "", "synlidar+", "+synlidar", "~nobody-at-all/x.yaml", "x\0y", str(tmp_path)):
+        with pytest.raises(UserError, match="no such taxonomy"):
+            load_taxonomy(text)
+
+
+def test_a_key_that_stands_twice_is_refused_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(yaml.safe_dump(base(), sort_keys=False) + "learning_map: {0: 0}\n")
+    line = len(path.read_text().splitlines())
+    with pytest.raises(UserError, match=rf"(?s)twice.yaml, line {line}\n.*'learning_map' stands here twice"):
+        load_taxonomy(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match=r"(?s)too large.*large.yaml.*1,099,511,627,776 bytes"):
+        load_taxonomy(path)
 
 
 def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
@@ -232,6 +462,6 @@ def test_any_text_is_a_taxonomy_or_a_message(text: str) -> None:
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(
-        UserError, match=r"(?s)'semantic-kity'.*semantic-kitti, synlidar.*did you mean 'semantic-kitti'"
+        UserError, match=r"(?s)'semantic-kity'.*semantic-kitti, .*synlidar.*did you mean 'semantic-kitti'"
     ):
         load_taxonomy("semantic-kity")

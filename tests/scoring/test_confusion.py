@@ -67,6 +67,65 @@ def test_a_predicted_class_without_ground_truth_is_no_figure_but_costs_the_true_
     assert math.isnan(confusion.iou()[3]) and confusion.miou() == 0.5
 
 
+@st.composite
+def counted(draw: st.DrawFn) -> tuple[int, tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]]:
+    """A number of classes, the ignored ones, and some scans' (truth, predicted), in whatever integers there are."""
+    num_classes = draw(st.sampled_from([1, 2, 5, 20, 26, 255, 256]) | st.integers(1, 256))
+    ignore = tuple(draw(st.sets(st.integers(0, num_classes - 1), max_size=4)))
+    classes = st.integers(0, num_classes - 1) | st.sampled_from([0, num_classes - 1])
+    scans = []
+    for pairs in draw(st.lists(st.lists(st.tuples(classes, classes), max_size=12), max_size=4)):
+        columns = np.array(pairs, np.int64).reshape(-1, 2).T
+        kinds = [draw(st.sampled_from([np.uint8, np.uint16, np.int64, np.uint64])) for _ in range(2)]
+        scans.append((columns[0].astype(kinds[0]), columns[1].astype(kinds[1])))
+    return num_classes, ignore, scans
+
+
+@given(counted(), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_any_number_of_classes_counted_scan_by_scan_equals_counting_points(
+    case: tuple[int, tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]], forgive: bool
+) -> None:
+    num_classes, ignore, scans = case
+    whole, parts = ConfusionMatrix(num_classes, ignore), ConfusionMatrix(num_classes, ignore)
+    for truth, predicted in scans:
+        whole.add(predicted, truth)
+        one = ConfusionMatrix(num_classes, ignore)
+        one.add(predicted[::-1], truth[::-1])
+        parts += one
+    np.testing.assert_array_equal(whole.matrix, parts.matrix)
+    pairs = [(int(t), int(p)) for truth, predicted in scans for t, p in zip(truth, predicted, strict=True)]
+    plain = np.zeros((num_classes, num_classes), np.int64)
+    for t, p in pairs:
+        plain[t, p] += 1
+    np.testing.assert_array_equal(whole.matrix, plain)
+    kept = [(t, p) for t, p in pairs if t not in ignore and not (forgive and p in ignore)]
+    for c, found in enumerate(whole.iou(ignore_predicted=forgive)):
+        if c in ignore or c not in [t for t, _ in pairs]:
+            assert math.isnan(found)
+        else:
+            either = [(t, p) for t, p in kept if c in (t, p)]
+            assert found == (either.count((c, c)) / len(either) if either else 0.0)
+    np.testing.assert_array_equal(
+        whole.counted(forgive), of(kept, num_classes, ignore).matrix if kept else np.zeros_like(plain)
+    )
+
+
+@given(counted(), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_mean_with_absent_classes_as_zero_is_over_all_that_are_not_ignored(
+    case: tuple[int, tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]], forgive: bool
+) -> None:
+    num_classes, ignore, scans = case
+    confusion = ConfusionMatrix(num_classes, ignore)
+    for truth, predicted in scans:
+        confusion.add(predicted, truth)
+    iou = confusion.iou(ignore_predicted=forgive)
+    figures = [0.0 if math.isnan(iou[c]) else iou[c] for c in range(num_classes) if c not in ignore]
+    found = confusion.miou(ignore_predicted=forgive, absent_as_zero=True)
+    assert found == pytest.approx(sum(figures) / len(figures)) if figures else math.isnan(found)
+
+
 def test_nothing_labelled_gives_nan_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
     assert math.isnan(of([(0, 1)]).miou()) and math.isnan(ConfusionMatrix(20).accuracy())
     assert not recwarn.list
@@ -85,6 +144,10 @@ def test_what_is_no_class_is_refused() -> None:
     for predicted, truth in ([3, 1], [1, 3], [-1, 1], [1, 255]):
         with pytest.raises(ValueError, match="outside 0..2"):
             confusion.add(np.array([predicted]), np.array([truth]))
+    for predicted, truth in ([3, 1], [1, 3], [255, 0], [0, 255], [255, 255], [3, 3]):
+        name = "true" if truth > 2 else "predicted"
+        with pytest.raises(ValueError, match=f"a {name} class outside 0..2"):
+            confusion.add(np.array([1, predicted], np.uint8), np.array([1, truth], np.uint8))
     with pytest.raises(ValueError, match="against truth"):
         confusion.add(np.array([1]), np.array([1, 1]))
     with pytest.raises(ValueError, match="integers"):
@@ -97,3 +160,5 @@ def test_what_is_no_class_is_refused() -> None:
         confusion + ConfusionMatrix(4)
     with pytest.raises(ValueError, match="ignored classes"):
         ConfusionMatrix(3, ignore=(3,))
+    with pytest.raises(ValueError, match="at most 256"):
+        ConfusionMatrix(257)

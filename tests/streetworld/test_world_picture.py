@@ -19,7 +19,7 @@ def test_the_picture_shows_both_domains_in_class_colours(tmp_path: Path) -> None
     spec = WorldSpec(beams=8, columns=512, scans_per_sequence=2, **counts)  # type: ignore[arg-type]
     world = write_world(spec, tmp_path / "world", processes=1, progress=False)
     draw_world(world.path, tmp_path / "world.png")
-    picture = np.asarray(Image.open(tmp_path / "world.png"))
+    picture = np.asarray(Image.open(tmp_path / "world.png").convert("RGB"))
     assert picture.shape[1] >= 512
     colours = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
     assert len(colours & {tuple(c) for c in CLASS_COLORS[1:].tolist()}) == 19, "the legend names every class"

@@ -1,4 +1,4 @@
-"""Learning rate, order of scans, loss and freezing, each against its definition."""
+"""Learning rate, order of scans and loss, each against its definition."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lidartune.backbones import build
-from lidartune.training.freeze import apply_freeze, training_mode
 from lidartune.training.loop import weighted_loss
-from lidartune.training.recipe import FreezePolicy, Recipe
-from lidartune.training.seeding import derived_seed, scan_order
+from lidartune.training.recipe import Recipe
+from lidartune.training.seeding import derived_seed, scan_order, sequence_order
 
 
 def test_the_learning_rate_warms_up_then_decays_per_update() -> None:
@@ -40,6 +38,40 @@ def test_orders_differ_between_epochs_and_seeds() -> None:
     assert len({derived_seed(1, "order", 23), derived_seed(12, "order", 3), derived_seed(1, "dropout", 23)}) == 3
 
 
+LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
+
+
+def names_of(lengths: list[int]) -> list[str]:
+    return [f"{number:02d}" for number, length in enumerate(lengths) for _ in range(length)]
+
+
+@given(LENGTHS, st.integers(1, 60), st.integers(0, 2**31), st.integers(1, 5))
+def test_balanced_epochs_see_every_sequence_as_often_as_any_other(
+    lengths: list[int], draws: int, seed: int, epochs: int
+) -> None:
+    sequences = names_of(lengths)
+    row = np.concatenate([sequence_order(sequences, draws, seed, epoch) for epoch in range(1, epochs + 1)])
+    of_sequence = np.array([int(sequences[i]) for i in row])
+    for end in range(1, len(row) + 1):
+        often = np.bincount(of_sequence[:end], minlength=len(lengths))
+        assert often.max() - often.min() <= 1, "after any number of draws"
+    for number in range(len(lengths)):
+        own = row[of_sequence == number]
+        for begin in range(0, len(own) - lengths[number] + 1, lengths[number]):
+            assert len(set(own[begin : begin + lengths[number]])) == lengths[number], "none again before the others"
+    assert np.array_equal(row[-draws:], sequence_order(sequences, draws, seed, epochs)), "without the epochs before"
+    assert np.array_equal(row, sequence_order(sequences, draws * epochs, seed, 1)), "epochs are cut from one row"
+
+
+def test_balanced_orders_differ_between_epochs_and_seeds_and_from_uniform_ones() -> None:
+    sequences = names_of([15, 3, 2])
+    orders = {tuple(sequence_order(sequences, 20, seed, epoch)) for seed in range(3) for epoch in range(1, 4)}
+    assert len(orders) == 9
+    assert set(sequence_order(names_of([4]), 4, 0, 1)) == set(range(4))
+    rare = np.array([sequence_order(sequences, 30, seed, 1) >= 15 for seed in range(20)])
+    assert rare.mean() == pytest.approx(2 / 3), "a quarter of the scans, two thirds of the draws"
+
+
 def test_the_loss_is_the_weighted_mean_over_labelled_pixels() -> None:
     torch.manual_seed(0)
     logits, truth = torch.randn(2, 4, 3, 5), torch.randint(0, 4, (2, 3, 5))
@@ -62,37 +94,3 @@ def test_the_loss_of_a_batch_without_labels_is_0() -> None:
     loss = weighted_loss(logits, torch.zeros(1, 2, 2, dtype=torch.int64), torch.tensor([0.0, 1.0, 1.0, 1.0]))
     loss.backward()
     assert float(loss.detach()) == 0.0 and logits.grad is not None and not logits.grad.any()
-
-
-@pytest.mark.parametrize(
-    ("policy", "still", "statistics_still"),
-    [
-        ("none", (), ()),
-        ("encoder", ("backbone.",), ("backbone.",)),
-        ("encoder_weights", ("backbone.",), ()),
-        ("head_only", ("backbone.", "decoder."), ("backbone.", "decoder.")),
-    ],
-)
-def test_what_is_frozen_keeps_its_bits_and_the_rest_moves(
-    policy: FreezePolicy, still: tuple[str, ...], statistics_still: tuple[str, ...]
-) -> None:
-    torch.manual_seed(0)
-    model = build("squeezesegv2", channels=0.125, bn_momentum=0.1)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    apply_freeze(model, policy)
-    training_mode(model, policy)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
-    for _ in range(3):
-        optimizer.zero_grad()
-        model(torch.randn(2, 5, 8, 64)).square().mean().backward()
-        optimizer.step()
-    for name, tensor in model.state_dict().items():
-        held = statistics_still if "running" in name or "num_batches" in name else still
-        if name.startswith(held) and held:
-            assert torch.equal(tensor, before[name]), name
-    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert any(name.startswith("head.") for name in moved)
-    assert any(name.startswith("backbone.") and "running_mean" in name for name in moved) == (
-        "backbone." not in statistics_still
-    )
-    assert any(name.startswith("decoder.") for name in moved) == ("decoder." not in still)

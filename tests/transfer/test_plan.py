@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+import pandas as pd
 import pytest
 
 from lidartune.config import Grid
+from lidartune.errors import UserError
+from lidartune.training.policies import FreezePolicy
+from lidartune.transfer.data import labelled_record, open_study_data, with_counts
 from lidartune.transfer.plan import Cell, Plan, grid_cells
 from tests.runs.conftest import open_tiny, tiny_config
 
+POLICIES: tuple[FreezePolicy, ...] = get_args(FreezePolicy)
 GRID = Grid(
     backbone=("squeezesegv2", "darknet21"),
     width=(64, 128),
@@ -30,6 +35,43 @@ def test_frozen_random_networks_are_left_out_with_the_reason() -> None:
     assert len(cells) == 2 * 2 * 2 * (1 + 2 * 2) and len(excluded) == 2 * 2 * 2
     assert all(entry.cell.pretrain_epochs == 0 and entry.cell.freeze == "encoder" for entry in excluded)
     assert all("random weights" in entry.reason for entry in excluded)
+
+
+def test_no_policy_is_a_cell_without_pretraining_nor_batchnorm_without_any() -> None:
+    grid = Grid(backbone=("squeezeseg", "squeezesegv2"), pretrain_epochs=(0, 2), freeze=POLICIES, seed=(0,))
+    cells, excluded = grid_cells(grid)
+    assert {cell.freeze for cell in cells if cell.pretrain_epochs == 0} == {"none"}
+    assert {cell.freeze for cell in cells if cell.backbone == "squeezesegv2"} == set(POLICIES)
+    without = {entry.cell.backbone: entry.reason for entry in excluded if entry.cell.pretrain_epochs}
+    assert without == {"squeezeseg": "squeezeseg has no batch normalisation that could train"}
+
+
+def test_a_probe_needs_a_length_and_time_left_after_it(tiny_world: Any) -> None:
+    grid = {"width": [64], "pretrain_epochs": [2], "freeze": ["probe_then_full"], "labelled_scans": [2], "seed": [0]}
+    for second, found in (({}, "nothing"), ({"probe_updates": 6}, "6")):
+        config = tiny_config(tiny_world, grid=grid, recipe_second_stage=second, finetune_epochs=2)
+        with pytest.raises(UserError, match=rf"(?s)squeezesegv2.*found: +{found}\n.*fewer than the 6 of fine-tuning"):
+            Plan(config, None)
+    config = tiny_config(tiny_world, grid=grid, recipe_second_stage={"probe_updates": 5}, finetune_epochs=2)
+    Plan(config, None)
+
+
+def test_a_setting_that_changes_nothing_of_a_run_leaves_its_name(tiny_world: Any) -> None:
+    def runs(**second: Any) -> dict[str, str]:
+        grid = {"width": [64], "pretrain_epochs": [2], "freeze": list(POLICIES), "labelled_scans": [2], "seed": [0]}
+        stage = {"probe_updates": 1} | second
+        plan = Plan(tiny_config(tiny_world, grid=grid, recipe_second_stage=stage), None)
+        roles = {cell.freeze: plan.add(cell) for cell in grid_cells(plan.config.grid)[0]}
+        return {policy: found["finetuned"].run for policy, found in roles.items()} | {
+            "pretrained": roles["none"]["pretrained"].run
+        }
+
+    def changed(**second: Any) -> set[str]:
+        return {name for name, run in runs(**second).items() if run != runs()[name]}
+
+    assert changed(probe_updates=2) == {"probe_then_full"}
+    assert changed(group_learning_rates={"head": 2.0}) == set(POLICIES) - {"first_block", "batchnorm"}
+    assert changed(group_learning_rates={"encoder": 0.1}) == {"none", "probe_then_full", "first_block", "batchnorm"}
 
 
 def test_all_cells_of_a_backbone_width_and_seed_share_one_pretraining(plan: Plan) -> None:
@@ -54,6 +96,48 @@ def test_references_have_equal_updates_on_the_same_scans(plan: Plan) -> None:
             assert {roles[r].epoch for r in ("scratch_longer", "pretrained_longer", "full_longer")} == {total}
             finetuned, scratch = (plan.works[roles[r].run].spec for r in ("finetuned", "scratch"))
             assert finetuned.train == scratch.train and finetuned.recipe == scratch.recipe
+
+
+def test_shares_of_labelled_scans_become_numbers_once(tiny_world: Any) -> None:
+    stated = {"width": [64], "pretrain_epochs": [2], "labelled_scans": ["1%", "25%", "50%", 3, "100%"], "seed": [0, 1]}
+    config = tiny_config(tiny_world, grid=stated)
+    data = open_study_data(config)
+    counted = with_counts(config, data)
+    assert counted.grid.labelled_scans == (1, 2, 3, "all"), "of 4 scans; 1% and 25% are the same cell"
+    assert data.notes == ("labelled real scans: 1% = 1, 25% = 1, 50% = 2, 100% = all of 4; equal numbers are one cell",)
+    cells = grid_cells(counted.grid)[0]
+    assert len(cells) == 4 * 2
+    plan = Plan(counted, data)
+    for cell in cells:
+        plan.add(cell)
+    finetuned = {plan.works[roles["finetuned"].run].spec.labelled_scans for roles in plan.roles.values()}
+    assert finetuned == {1, 2, 3, "all"} == {entry["labelled_scans"] for entry in plan.as_dict([])["cells"]}
+
+
+def test_labelled_scans_are_written_down_nested_and_as_they_are_trained_on(tiny_world: Any) -> None:
+    stated = {"width": [64], "pretrain_epochs": [0], "labelled_scans": ["25%", 2, "75%", "all"], "seed": [0, 7]}
+    config = tiny_config(tiny_world, grid=stated)
+    data = open_study_data(config)
+    record = labelled_record(config, data)
+    assert [(entry["labelled_scans"], entry["stated"], entry["seed"]) for entry in record] == [
+        (count, [said], seed) for count, said in ((1, "25%"), (2, 2), (3, "75%")) for seed in (0, 7)
+    ]
+    for entry in record:
+        trained = data.domains["real"].training_scans(entry["labelled_scans"], entry["seed"])
+        assert entry["scans"] == [f"{scan.sequence}/{scan.name}" for scan in trained]
+        assert len(entry["scans"]) == entry["labelled_scans"]
+    for smaller, larger in zip(record, record[2:], strict=False):
+        assert set(smaller["scans"]) < set(larger["scans"])
+    table = pd.DataFrame(record).explode("scans")
+    assert len(table) == 2 * (1 + 2 + 3), "a row for each scan, for whoever wants a CSV"
+
+
+def test_a_share_is_planned_without_the_scans_too(tiny_world: Any) -> None:
+    config = tiny_config(tiny_world, grid={"width": [64], "pretrain_epochs": [2], "labelled_scans": ["10%"]})
+    plan = Plan(config, None)
+    for cell in grid_cells(config.grid)[0]:
+        plan.add(cell)
+    assert len(plan.roles) == 3 and plan.updates() > 0
 
 
 def test_a_run_s_id_changes_with_everything_that_can_change_its_result(tiny_world: Any) -> None:

@@ -1,0 +1,38 @@
+"""What a study leaves beside its runs: the YAML as it was given, and which scans it drew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lidartune.config import from_dict
+from lidartune.transfer.data import open_study_data
+from lidartune.tuning.study import describe, open_study, record
+from tests.runs.conftest import tiny_config
+
+GRID = {"width": [64], "pretrain_epochs": [0, 2], "labelled_scans": ["50%", "all"], "seed": [0, 1]}
+
+
+def test_labelled_scans_are_in_the_results_before_anything_is_trained(tiny_world: Any, tmp_path: Path) -> None:
+    config = tiny_config(tiny_world, grid=GRID)
+    study = open_study(config, tmp_path, open_study_data(config))
+    assert any("50% = 2 of 4" in line for line in describe(study))
+    record(study, ["command"])
+    entries = json.loads((tmp_path / "tiny" / "labelled_scans.json").read_text())
+    drawn = [(entry["labelled_scans"], entry["seed"], len(entry["scans"])) for entry in entries]
+    assert drawn == [(2, 0, 2), (2, 1, 2)]
+    assert all(scan.partition("/")[0] in ("00", "01") for entry in entries for scan in entry["scans"])
+    cells = json.loads((tmp_path / "tiny" / "plan.json").read_text())["cells"]
+    assert {cell["labelled_scans"] for cell in cells} == {2, "all"}
+    assert "50% = 2 of 4" in " ".join(json.loads((tmp_path / "tiny" / "manifest.json").read_text())["notes"])
+
+
+def test_the_recorded_study_is_the_one_that_was_given(tiny_world: Any, tmp_path: Path) -> None:
+    config = tiny_config(tiny_world, grid=GRID, search={"sampler": "tpe", "trials": 1})
+    study = open_study(config, tmp_path, open_study_data(config))
+    record(study, ["command"])
+    assert from_dict(yaml.safe_load((tmp_path / "tiny" / "study.yaml").read_text())) == config
+    assert study.config.grid.labelled_scans == (2, "all"), "what a search draws from"
