@@ -38,6 +38,11 @@ def inlined(function: Function) -> Function:
     return numba.njit(inline="always", error_model="numpy")(function)
 
 
+def part(function: Function) -> Function:
+    """A function that kernels call; the compiler decides whether it becomes part of them."""
+    return numba.njit(function)
+
+
 @cache
 def cache_folder() -> Path | None:
     """`$XDG_CACHE_HOME/lidartune/kernels/<hash of the sources>`, or None where it cannot be written."""

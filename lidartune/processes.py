@@ -1,4 +1,4 @@
-"""Work spread over several processes: results in order, a bar on a terminal, Ctrl-C leaves nothing behind."""
+"""Work spread over several processes: results in order, a sign of life, Ctrl-C leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,6 +21,7 @@ from lidartune.errors import UserError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Progress = bool | Callable[[int, int], None]
+LINE_EVERY_S = 30.0  # where there is no terminal
 AHEAD = 8  # jobs a process has waiting: enough to keep it busy, few enough for memory
 
 
@@ -44,7 +46,8 @@ def in_processes(
     Args:
         work: called once for each job; what it raises is raised here, and ends the rest.
         processes: how many at once; default one for each available processor.
-        progress: a bar on a terminal, none, or a function called with (jobs done, jobs in all).
+        progress: a bar on a terminal and a line now and then elsewhere, none, or a function called with (jobs done,
+            jobs in all).
 
     Raises:
         UserError: a process died.
@@ -65,7 +68,9 @@ def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> I
     rest = iter(jobs)
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_heed_the_parent)
     try:
-        waiting.extend((job, pool.submit(work, job)) for job in islice(rest, AHEAD * count))
+        first = list(islice(rest, AHEAD * count))
+        with _deaf_to_interrupts():  # the processes, which begin here, stay so
+            waiting.extend((job, pool.submit(work, job)) for job in first)
         while waiting:
             job, future = waiting.popleft()
             result = future.result()
@@ -81,9 +86,18 @@ def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> I
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """An interrupt waits until the end of this; a process that is started in it never hears of one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _heed_the_parent() -> None:
-    """Interrupts are the parent's to answer; when it is killed, this process ends too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """When the parent is killed, this process ends too."""
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
@@ -96,11 +110,13 @@ def _end_with_the_parent() -> None:
 
 @contextmanager
 def reporter(progress: Progress, total: int, title: str) -> Iterator[Callable[[int, int], None]]:
-    """What to call with (done, total): the given function, a bar on a terminal, or nothing."""
+    """What to call with (done, total): the given function, a bar on a terminal, a line now and then, or nothing."""
     if callable(progress):
         yield progress
-    elif not progress or not sys.stderr.isatty():
+    elif not progress:
         yield lambda done, total: None
+    elif not sys.stderr.isatty():
+        yield _lines(title)
     else:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -110,3 +126,28 @@ def reporter(progress: Progress, total: int, title: str) -> Iterator[Callable[[i
         with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(title, total=total or None)
             yield lambda done, total: bar.update(task, completed=done)
+
+
+def _lines(title: str) -> Callable[[int, int], None]:
+    """Prints `scans: 120 of 4,541, 2 min left`, at most every LINE_EVERY_S and never at the end."""
+    begun = said = time.monotonic()
+    already: int | None = None  # what an earlier call had done says nothing about the speed of this one
+
+    def report(done: int, total: int) -> None:
+        nonlocal said, already
+        already = done - 1 if already is None else already
+        now = time.monotonic()
+        if now - said < LINE_EVERY_S or done == total:
+            return
+        said = now
+        left = (total - done) * (now - begun) / max(done - already, 1)
+        text = f"{done:,} of {total:,}, {_spelled(left)} left" if total else f"{done:,} done"
+        print(f"{title}: {text}" if title else text, file=sys.stderr, flush=True)
+
+    return report
+
+
+def _spelled(seconds: float) -> str:
+    if seconds < 60:
+        return "less than a minute"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def threads(count: int) -> Iterator[Executor]:
+def thread_pool(count: int) -> Iterator[Executor]:
     """A pool of threads that have ended afterwards, also where its user stops early: what has not begun never does."""
     pool = ThreadPoolExecutor(count)
     try:

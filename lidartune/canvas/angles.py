@@ -1,15 +1,12 @@
-"""Points as the kernels want them, and their ranges and angles, the same to the last bit on every machine.
-
-Kernels of other modules take these functions in when they are compiled, and numba's cache looks at those modules only:
-after a change here, delete `__pycache__`.
-"""
+"""Points as the kernels want them, and their ranges and angles, the same to the last bit on every machine."""
 
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from lidartune.kernels import inlined
 
 
 def as_points(points: np.ndarray) -> np.ndarray:
@@ -20,14 +17,14 @@ def as_points(points: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(points, dtype=np.float32)
 
 
-@numba.njit(inline="always")
+@inlined
 def range_m(x: float, y: float, z: float) -> np.float32:
     """Distance from the sensor: exact squares in float64, rounded once to float32."""
     dx, dy, dz = np.float64(x), np.float64(y), np.float64(z)
     return np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def atan2(y: float, x: float) -> float:
     """atan2 in float64 to within 4e-16 without a branch, so that loops over it vectorise.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from lidartune.canvas.angles import range_m
+from lidartune.kernels import kernel, part
 
 BLOCK = 256  # points handled at a time, so that their candidates stay in the first-level cache
 FAR = np.float32(np.inf)
@@ -13,7 +13,7 @@ NOBODY = 1e300
 BINADE = 1 << 52
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def pad_ranges(ranges: np.ndarray, mask: np.ndarray, margin: int, empty: np.float32, wraps: bool) -> np.ndarray:
     """The range image with `margin` more pixels on each side, and `empty` where no point is.
 
@@ -36,7 +36,7 @@ def pad_ranges(ranges: np.ndarray, mask: np.ndarray, margin: int, empty: np.floa
     return padded
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_nearest(
     points: np.ndarray,
     rows: np.ndarray,
@@ -93,7 +93,7 @@ def find_nearest(
                 found[j, block + p] = pixel[p]
 
 
-@numba.njit
+@part
 def _look(
     padded: np.ndarray, corner: np.ndarray, size: int, first: int, window: int, stride: int, near: np.ndarray
 ) -> None:
@@ -105,7 +105,7 @@ def _look(
             near[i, p] = padded[np.uint32(corner[p] + offset)]
 
 
-@numba.njit
+@part
 def _candidate(weights: np.ndarray, position: int) -> tuple[np.float32, int]:
     """Weight and place of a position in the window; NaN, which nothing is near by, behind its last one.
 
@@ -118,7 +118,7 @@ def _candidate(weights: np.ndarray, position: int) -> tuple[np.float32, int]:
     return weights[row, column], row << 5 | column
 
 
-@numba.njit
+@part
 def _sort_keys(
     near: np.ndarray, own: np.ndarray, weights: np.ndarray, first: int, cutoff_m: np.float32, keys: np.ndarray
 ) -> None:
@@ -137,7 +137,7 @@ def _sort_keys(
         keys[0, p], keys[1, p], keys[2, p], keys[3, p], keys[4, p] = _sorted5(a, b, c, d, e)
 
 
-@numba.njit
+@part
 def _merge(best: np.ndarray, j: int, keys: np.ndarray) -> None:
     """The five lowest of `best` from row j on and of `keys`, both in order."""
     for p in range(BLOCK):
@@ -147,7 +147,7 @@ def _merge(best: np.ndarray, j: int, keys: np.ndarray) -> None:
         best[j, p], best[j + 1, p], best[j + 2, p], best[j + 3, p], best[j + 4, p] = _sorted5(a, b, c, d, e)
 
 
-@numba.njit
+@part
 def _merge_and_pass_on(best: np.ndarray, j: int, keys: np.ndarray) -> None:
     """As `_merge`, and leaves the five highest, in order, in `keys`."""
     for p in range(BLOCK):
@@ -161,7 +161,7 @@ def _merge_and_pass_on(best: np.ndarray, j: int, keys: np.ndarray) -> None:
         )
 
 
-@numba.njit
+@part
 def _to_pixels(
     keys: np.ndarray,
     row: np.ndarray,
@@ -190,17 +190,17 @@ def _to_pixels(
         pixel[p] = pixel[p] * width + x[p] if there else np.int32(-1)
 
 
-@numba.njit
+@part
 def _float_bits(value: float) -> np.int64:
     return np.float64(value).view(np.int64)
 
 
-@numba.njit
+@part
 def _bits_float(bits: np.int64) -> np.float64:
     return np.int64(bits).view(np.float64)
 
 
-@numba.njit
+@part
 def _key(there_m: np.float32, own_m: np.float32, weight: np.float32, cutoff_m: np.float32, place: int) -> float:
     """What candidates are sorted by: their distance, then their place in the window.
 
@@ -212,17 +212,17 @@ def _key(there_m: np.float32, own_m: np.float32, weight: np.float32, cutoff_m: n
     return _bits_float((_float_bits(key) + BINADE) | np.int64(place))
 
 
-@numba.njit
+@part
 def _least(a: float, b: float) -> float:
     return a if a < b else b
 
 
-@numba.njit
+@part
 def _most(a: float, b: float) -> float:
     return b if a < b else a
 
 
-@numba.njit
+@part
 def _sorted5(a: float, b: float, c: float, d: float, e: float) -> tuple[float, float, float, float, float]:
     """Five values in order, by nine exchanges."""
     a, d = _least(a, d), _most(a, d)

@@ -46,7 +46,7 @@ def neighbours(
         UserError: a setting that makes no sense.
     """
     check_rule(rule)
-    weights = _weights(k, window, sigma, cutoff_m)
+    weights = window_weights(k, window, sigma, cutoff_m)
     points = as_points(points)
     count, (height, width) = len(points), canvas.index.shape
     if count != len(canvas.row):
@@ -73,7 +73,7 @@ def check_rule(rule: str) -> None:
         )
 
 
-def _weights(k: int, window: int, sigma: float, cutoff_m: float) -> np.ndarray:
+def window_weights(k: int, window: int, sigma: float, cutoff_m: float) -> np.ndarray:
     """(window, window) float32: 1 - Gaussian normalised to sum 1; checks the settings."""
     whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in (k, window))
     if not whole or window < 1 or window % 2 == 0 or window > 31:

@@ -6,16 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numba
 import numpy as np
 
 from lidartune.canvas.angles import as_points, atan2, range_m
 from lidartune.canvas.rings import ring_numbers
 from lidartune.errors import UserError, nearest
+from lidartune.kernels import kernel
 
 Rows = Literal["elevation", "ring"]
 CHANNELS = ("range", "x", "y", "z", "remission")
 EMPTY = -1.0
+MOST_RINGS_A_ROW = 4  # a file in another order "has" thousands of rings of two or three points
 BLOCK = 512  # points handled at a time, so that their values stay in the first-level cache
 
 
@@ -94,7 +95,8 @@ def project(points: np.ndarray, sensor: Sensor, *, rows: Rows = "elevation") -> 
     Args:
         rows: "ring" puts each ring of a file that stores its rings one after another (`ring_numbers`) onto a row of
             its own, highest ring first, whatever its points' elevations: it needs no field of view and hides fewer
-            points. Where the file has twice, three times, ... as many rings as the canvas rows, so many share a row.
+            points. Where the file has two, three or four times as many rings as the canvas rows, so many share a row.
+            The file must hold whole turns: of a scan cut to a sector some points go to the ring beside theirs.
 
     Raises:
         UserError: `rows` is neither of these, or the file does not have as many rings as the canvas rows.
@@ -124,12 +126,12 @@ def _ring_rows(points: np.ndarray, height: int) -> np.ndarray:
     """Each point's row (N,) int32 by its ring, highest first; -1 for unusable points."""
     number = ring_numbers(points)
     count = int(number.max(initial=-1)) + 1
-    if count % height:
+    if count % height or count > MOST_RINGS_A_ROW * height:
         raise UserError(
             "this scan cannot be put onto rows by ring: its rings are not as many as the canvas has rows",
             where="rows",
-            found=f"{count} rings among {np.count_nonzero(number >= 0):,} points in the order of the file",
-            wanted=f"{height} rings, or a multiple of it",
+            found=f"{count:,} rings among {np.count_nonzero(number >= 0):,} points in the order of the file",
+            wanted=f"{height} rings, or two to {MOST_RINGS_A_ROW} times as many",
             do='set rows to "elevation", or the height of the canvas to the number of rings',
         )
     row = number // np.int32(count // height) if count > height else number
@@ -143,7 +145,7 @@ def _elevation(ring: np.ndarray) -> float:
     return float(np.median(np.arctan2(z, np.hypot(x, y))))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _locate(
     points: np.ndarray, height: int, width: int, up: float, down: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,7 +188,7 @@ def _locate(
     return ranges, rows, columns
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw(
     points: np.ndarray,
     ranges: np.ndarray,

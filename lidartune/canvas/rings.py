@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from lidartune.canvas.angles import as_points, atan2, range_m
+from lidartune.kernels import kernel
 
 BLOCK = 512  # points handled at a time, so that their values stay in the first-level cache
 AXIS_M = 0.5  # nearer to the sensor's axis an azimuth says little about the beam's direction
@@ -60,7 +60,7 @@ def _seam(turns: np.ndarray, elevation_rad: np.ndarray) -> float:
     return float(near[best[len(best) // 2]] % EDGES) / EDGES
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _directions(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Azimuth in turns, elevation in radians, and whether a point is usable, and off the axis too."""
     count = len(points)
@@ -82,7 +82,7 @@ def _directions(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     return azimuth, elevation, usable, steady
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_rings(turns: np.ndarray, seam: float, usable: np.ndarray, steady: np.ndarray) -> np.ndarray:
     """Numbers rings by where the azimuth, in turns after the seam, falls back.
 

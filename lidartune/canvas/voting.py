@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 
 from lidartune.canvas.angles import as_points
-from lidartune.canvas.neighbours import Rule, check_rule, neighbours
+from lidartune.canvas.neighbours import Rule, check_rule, neighbours, window_weights
 from lidartune.canvas.parts import in_parts
 from lidartune.canvas.projection import Canvas
+from lidartune.kernels import kernel
 
 BLOCK = 256  # points handled at a time, so that their candidates stay in the first-level cache
 
@@ -74,8 +74,9 @@ def neighbour_vote(
     if len(points) != len(canvas.row):
         raise ValueError(f"{len(points)} points with a canvas of {len(canvas.row)}")
     classes = _as_classes(class_image)
+    window_weights(k, window, sigma, cutoff_m)  # refuses what makes no sense, before anything is done
     settled = np.zeros_like(classes)
-    if rule != "bonnetal" and window > 0:
+    if rule != "bonnetal":
         _settle(classes, canvas.mask, int(window) // 2, settled)
     result = np.zeros(len(points), np.uint8)
     asking = _take_settled(settled, canvas.row, canvas.column, result)
@@ -99,7 +100,7 @@ def _as_classes(class_image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image, dtype=np.uint8)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _settle(classes: np.ndarray, mask: np.ndarray, margin: int, settled: np.ndarray) -> None:
     """The pixels whose class is the only one in their window, ignored and empty pixels aside; 0 elsewhere.
 
@@ -137,7 +138,7 @@ def _settle(classes: np.ndarray, mask: np.ndarray, margin: int, settled: np.ndar
             settled[row, x] = classes[row, x] if only else np.uint8(0)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _take_settled(settled: np.ndarray, rows: np.ndarray, columns: np.ndarray, result: np.ndarray) -> np.ndarray:
     """Fills the result of points at settled pixels; the numbers of the other usable points."""
     asking = np.empty(len(rows), np.int64)
@@ -151,7 +152,7 @@ def _take_settled(settled: np.ndarray, rows: np.ndarray, columns: np.ndarray, re
     return asking[:count]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _majority(
     by_rank: np.ndarray,
     own_pixel: np.ndarray,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -34,9 +37,18 @@ for _command in (check, stats, taxonomy, show, predict, evaluate, import_bonneta
     lidartune.add_command(_command)
 
 
+GO_ON = {
+    "stats": "what was measured is kept, and the same command goes on from there",
+    "predict": "the predictions written so far stay, and the same command goes on from there",
+    "study": "what is committed stays, and the same command goes on from there",
+}
+"""What an interrupt leaves of a command; the others start from the beginning."""
+
+
 def run(command: click.Command) -> None:
     """Runs a command and exits: 0 done, 1 the input is wrong, 2 some cells failed, 130 interrupted."""
     logging.captureWarnings(True)
+    _answer_interrupts_at_once()
     try:
         status = command.main(standalone_mode=False)
     except UserError as error:
@@ -48,8 +60,30 @@ def run(command: click.Command) -> None:
         usage = f"\n  {error.ctx.get_usage()}" if error.ctx else ""
         _fail(error.format_message() + usage, 1)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; what is committed stays, and the same command goes on from there", 130)
+        _fail("interrupted; " + GO_ON.get(_called(command), "the same command starts from the beginning"), 130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _called(command: click.Command) -> str:
+    """The name of the command that the user typed: `study` for the scripts under `study/`."""
+    if not isinstance(command, click.Group):
+        return "study"
+    return next((word for word in sys.argv[1:] if word in command.commands), "")
+
+
+def _answer_interrupts_at_once() -> None:
+    """Ctrl-C is answered before processes and files are put away, which may take seconds."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if os.getpid() == owner:  # a fork of this process has the handler too
+            os.write(2, b"\nstopping ...")  # a print in a handler may meet itself
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
 
 
 def _fail(message: str, status: int) -> None:

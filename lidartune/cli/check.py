@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 import click
 from rich.text import Text
@@ -24,10 +25,20 @@ if TYPE_CHECKING:
     from lidartune.survey.widths import WidthFigures
 
 
+class _TaxonomyOption(click.Option):
+    """Its help names the built-in taxonomies, looked up only when somebody asks for help."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from lidartune.scans import built_in_taxonomies
+
+        names = ", ".join(built_in_taxonomies())
+        self.help = f"Required: its label ids: {names}, or a YAML file; once for each folder, or for both."
+        return super().get_help_record(ctx)
+
+
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR [DIR2]", type=click.Path(path_type=Path))
-@click.option("--taxonomy", "taxonomies", multiple=True, metavar="T",
-              help="Its label ids: semantic-kitti, synlidar or a YAML file; once for each folder, or for both.")
+@click.option("--taxonomy", "taxonomies", cls=_TaxonomyOption, multiple=True, metavar="T")
 @click.option("--scans", type=click.IntRange(min=1), metavar="N",
               help="Read N scans of each sequence, evenly spread.  [default: all]")
 @click.option("--processes", type=click.IntRange(min=1), help="How many processes to use.  [default: all processors]")
@@ -35,9 +46,12 @@ if TYPE_CHECKING:
 @click.option("--json", "json_file", metavar="FILE", help="Also write every figure as JSON; - prints nothing else.")
 @click.option("--widths", metavar="W,W,...", help="Compare canvas widths, such as 512,1024,2048.")
 @click.option("--widths-figure", type=click.Path(path_type=Path), help="Draw them into this SVG or PNG.")
-@click.option("--height", type=click.IntRange(min=1), help="Rows of these canvases.  [default: the beams found]")
-@click.option("--fov-up", type=float, help="Their upper edge in degrees.  [default: from the beams found]")
-@click.option("--fov-down", type=float, help="Their lower edge in degrees.  [default: from the beams found]")
+@click.option("--height", type=click.IntRange(min=1),
+              help="Rows of these canvases.  [default: the beams found; of two folders the more]")
+@click.option("--fov-up", type=float,
+              help="Their upper edge in degrees.  [default: from the beams; of two folders the higher]")
+@click.option("--fov-down", type=float,
+              help="Their lower edge in degrees.  [default: from the beams; of two folders the lower]")
 def check(
     folders: tuple[Path, ...], taxonomies: tuple[str, ...], scans: int | None, processes: int | None,
     page: Path | None, json_file: str | None, widths: str | None, widths_figure: Path | None,
@@ -76,9 +90,9 @@ def check(
         choice = canvases.CanvasChoice(height=height, fov_up_deg=fov_up, fov_down_deg=fov_down)
         measured, svg, advice = _widths(datasets, surveys, names, asked, choice, widths_figure, processes, out)
     if page is not None:
-        write_whole(page, survey_page(surveys, names, widths_svg=svg, widths_lines=advice).encode())
+        write_whole(page, survey_page(surveys, names, widths=measured, widths_svg=svg, widths_lines=advice).encode())
     if json_file is not None:
-        _write_json(as_json(surveys, names, measured), json_file)
+        _write_json(as_json(surveys, names, measured, advice), json_file)
     print_findings(surveys, names, out)
     print_end(surveys, took, processes or available_processors(), out)
     for what, written in (("page", page), ("json", json_file), ("figure", widths_figure if svg else None)):
@@ -94,7 +108,30 @@ def _console(*, to_stderr: bool) -> Console:
     from lidartune.survey.terminal import WIDTH
 
     width = min(WIDTH, console().width)
-    return Console(width=width, stderr=to_stderr, highlight=False)
+    file = sys.stderr if to_stderr else sys.stdout
+    plain = not (file.encoding or "ascii").lower().startswith("utf")
+    return Console(width=width, file=cast(IO[str], _PlainFile(file)) if plain else file, highlight=False)
+
+
+class _PlainFile:
+    """A file that cannot hold every character: those it cannot are written as ones that it can."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self.encoding = file, file.encoding or "ascii"
+
+    def write(self, text: str) -> int:
+        """Writes what can be written; each character keeps its column."""
+        plain = text.translate(str.maketrans("–°", "-d"))
+        return self._file.write(plain.encode(self.encoding, "replace").decode(self.encoding))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
 
 def _refuse_unwritable(file: Path | None) -> None:
@@ -116,6 +153,11 @@ def _open(folders: Sequence[Path], taxonomies: Sequence[str]) -> list[Dataset]:
 
     if len(folders) > 2:
         raise UserError("at most two folders are looked at side by side", found=f"{len(folders)} folders")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("the same folder twice", where=folders[0], do="name two different ones, or one alone")
+    for folder in folders:
+        if folder.is_file():
+            raise UserError("this is a file", where=folder, wanted="the folder of a dataset")
     if not taxonomies:
         raise UserError(
             "whose label ids these are has to be said",
@@ -138,20 +180,22 @@ def _widths(
     choice: CanvasChoice, figure: Path | None, processes: int | None, out: Console,
 ) -> tuple[dict[str, list[WidthFigures]], str | None, list[str]]:  # fmt: skip
     """Measures, prints and draws canvas widths: the figures of each dataset, the drawing, and what it says."""
-    from lidartune.survey.canvases import widths_of
+    from lidartune.survey.canvases import common_canvas, widths_of
     from lidartune.survey.widths import draw_widths, widths_advice, widths_table
 
     measured: dict[str, list[WidthFigures]] = {}
     lines = []
+    canvas = common_canvas(surveys, choice)
     for dataset, survey, name in zip(datasets, surveys, names, strict=True):
         try:
-            measured[name], how = widths_of(dataset, survey, asked, choice, processes=processes)
+            measured[name], how = widths_of(dataset, survey, asked, canvas, processes=processes)
             lines.append(f"{name}: measured on {how}.")
         except UserError as error:  # hours of work on the scans are not thrown away for it
             lines.append(f"{name}: canvas widths were not measured: {error.what}.")
-    lines += widths_advice(measured)
+    rays = {name: survey.sensor.columns.number for survey, name in zip(surveys, names, strict=True)}
+    lines += widths_advice(measured, rays)
     if measured:
-        out.print(widths_table(measured))
+        out.print(widths_table(measured), crop=False)
     for line in lines:
         out.print(Text(line))
     out.print()

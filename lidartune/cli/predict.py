@@ -86,7 +86,7 @@ def predict(
     if all(scan.labels for scan in scans):
         click.echo(f"score them   lidartune evaluate {output} {folder} --taxonomy {known.name}")
     else:
-        click.echo(f"submit them  cd {output} && zip -r submission.zip sequences")
+        click.echo(f"submit them  cd {output} && zip -r submission.zip sequences -x '*.json'")
 
 
 def _predict(

@@ -19,13 +19,20 @@ def simulate(
 ) -> None:
     """Make the built-in street world in FOLDER.
 
-    Two labelled domains in the formats of SynLiDAR and SemanticKITTI.
+    Two labelled domains in the formats of SynLiDAR and SemanticKITTI, and beside each a data config with its split: the
+    taxonomy to give to `check`, `stats`, `predict` and `evaluate`.
     """
+    from lidartune.scans.splits import spelled
     from lidartune.streetworld import WorldSpec, write_world
+    from lidartune.streetworld.data_configs import write_data_configs
     from lidartune.streetworld.picture import draw_world
 
     spec = WorldSpec(seed=seed, geometry_gap=geometry_gap, sensor_gap=sensor_gap)
     world = write_world(spec, folder, processes=processes, progress=True)
+    configs = write_data_configs(world)
     if picture is not None:
         draw_world(folder, picture)
-    click.echo(f"synthetic  {world.synthetic}\nreal       {world.real}")
+    for domain, root in (("synthetic", world.synthetic), ("real", world.real)):
+        split = ", ".join(f"{part} {spelled(numbers)}" for part, numbers in world.splits[domain].items())
+        click.echo(f"{domain:<9}  {root}\n           {configs[domain]}: {split}")
+    click.echo(f"\nlook at it: lidartune check {world.real} --taxonomy {configs['real']}")

@@ -89,7 +89,7 @@ def stats(
         write_whole(output, text.encode())
         journal.remove()
     for table in (stats_tables.class_table(dataset.taxonomy, sums), stats_tables.channel_table(sums)):
-        console().print(table)
+        console().print(table, crop=False)
     for line in stats_tables.notes(dataset.taxonomy, settings, sums, split):
         click.echo(line)
     click.echo(f"\ndata config  {output}")

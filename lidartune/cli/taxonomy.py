@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -145,7 +146,7 @@ def _titles(first: Taxonomy, second: Taxonomy) -> tuple[str, str]:
 
 def _table(*heads: str | Text, left: tuple[int, ...] = (0,)) -> Table:
     """A table with numbers to the right in all columns but `left`; long texts are folded."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     for i, head in enumerate(heads):
         table.add_column(head, justify="left" if i in left else "right", overflow="fold")
     return table

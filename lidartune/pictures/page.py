@@ -17,7 +17,6 @@ from lidartune.pictures.scales import Scale, height_scale, range_scale, remissio
 SCRIPTS = ("cloud.js", "camera.js", "drawing.js", "panel.js", "main.js")
 FAR_M = 2000.0
 """Points beyond are left out: places are stored in steps of a 32767th of the largest coordinate."""
-UNKNOWN_COLOR = (128, 128, 128)
 _KEYS = (
     ("drag, arrows", "turn"),
     ("wheel, pinch, + -", "zoom"),
@@ -83,7 +82,6 @@ def _by_class(
     iou = np.full(len(counts), np.nan) if scan.confusion is None or key == "truth" else scan.confusion.iou()
     order = [c for c in [*range(1, len(counts)), 0] if counts[c]]
     table = scan.taxonomy.colors.tolist()
-    table[0] = list(UNKNOWN_COLOR)
     entries = []
     for c in order:
         details = [share(int(counts[c]), len(codes))]

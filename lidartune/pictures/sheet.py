@@ -16,6 +16,7 @@ from lidartune.pictures.scales import LEVELS, Scale
 INK, SOFT = (27, 31, 36), (93, 102, 113)
 FRAME = (160, 166, 173)
 TEXT_PX, SMALL_PX = 15, 12
+MOST_UNIT = 2.0  # a wider canvas makes a wider sheet, not a taller one
 SHADES = 17  # steps between text and paper: keeps the picture within a palette
 
 
@@ -34,7 +35,7 @@ def draw_sheet(
     """PNG of sections below one another and a legend; all bands have the same number of columns.
 
     Bands are enlarged by whole factors, so that no pixel is lost or blended: across to at most `width_px` (wider
-    canvases keep one pixel per column, and their text grows with them), down to about `band_px`.
+    canvases keep one pixel per column, and their text grows with them up to MOST_UNIT times), down to about `band_px`.
     """
     return lay_out(sections, legend, width_px=width_px, band_px=band_px).png()
 
@@ -43,7 +44,7 @@ def lay_out(sections: Sequence[Section], legend: Sequence[Swatch], *, width_px: 
     """Where everything on a sheet goes. Arguments as `draw_sheet`'s."""
     columns = sections[0].bands[0].pixels.shape[1]
     factor = max(1, width_px // columns)
-    sheet = Sheet(inner=columns * factor, unit=max(1.0, columns * factor / width_px), band_px=band_px)
+    sheet = Sheet(inner=columns * factor, unit=min(max(1.0, columns * factor / width_px), MOST_UNIT), band_px=band_px)
     for section in sections:
         sheet.heading(section)
         for band in section.bands:
@@ -206,11 +207,16 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 
 def _with_palette(image: Image.Image) -> Image.Image:
     """The same picture with one byte per pixel where it has at most 256 colours."""
-    if image.getcolors(256) is None:
+    counted = image.getcolors(256)
+    if counted is None:
         return image
-    pixels = np.asarray(image).astype(np.uint32)
-    packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-    colors = np.unique(packed)
-    small = Image.fromarray(np.searchsorted(colors, packed).astype(np.uint8))
-    small.putpalette(np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1).astype(np.uint8).tobytes())
+    colors = np.array(sorted(color for _, color in counted), dtype=np.uint32)
+    known = colors[:, 0] << 16 | colors[:, 1] << 8 | colors[:, 2]
+    pixels = np.asarray(image)
+    numbers = np.empty(pixels.shape[:2], np.uint8)
+    for top in range(0, len(pixels), 64):  # wide sheets would take gigabytes at once
+        strip = pixels[top : top + 64].astype(np.uint32)
+        numbers[top : top + 64] = np.searchsorted(known, strip[..., 0] << 16 | strip[..., 1] << 8 | strip[..., 2])
+    small = Image.fromarray(numbers)
+    small.putpalette(colors.astype(np.uint8).tobytes())
     return small

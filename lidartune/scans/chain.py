@@ -43,10 +43,11 @@ def _back(first: Taxonomy, second: Taxonomy, learning_map: dict[int, int]) -> di
     used = set(learning_map.values())
     inverse = {}
     for number, middle in second.learning_map_inv.items():
+        if number not in used:
+            inverse[number] = _ignored_id(first, second, learning_map)
+            continue
         raw = first.learning_map_inv.get(middle)
-        if number not in used and raw is None:
-            raw = first.learning_map_inv[0]
-        if raw is None or (number in used and learning_map[raw] != number):
+        if raw is None or learning_map[raw] != number:
             raise UserError(
                 f"a class that cannot be written as a label of {first.name!r}",
                 where=f"{second.name}, key learning_map_inv.{number}",
@@ -56,6 +57,20 @@ def _back(first: Taxonomy, second: Taxonomy, learning_map: dict[int, int]) -> di
             )
         inverse[number] = raw
     return inverse
+
+
+def _ignored_id(first: Taxonomy, second: Taxonomy, learning_map: dict[int, int]) -> int:
+    """The raw id of `first` that is written for what is ignored: the one of its class 0 where that stays ignored."""
+    for raw in (first.learning_map_inv[0], *sorted(learning_map)):
+        if learning_map[raw] in second.ignore:
+            return raw
+    raise UserError(
+        f"nothing of {first.name!r} is ignored",
+        where=f"{second.name}, key learning_map",
+        found="no class of it that leads to " + " or ".join(map(str, second.ignore)),
+        wanted="one at least: its label is written for points without a class, and for classes that nothing leads to",
+        do=f"map what does not count in {first.name!r} to class 0",
+    )
 
 
 def links(text: str, is_one: Callable[[str], bool]) -> list[str] | None:

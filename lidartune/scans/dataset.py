@@ -1,21 +1,23 @@
-"""Where a dataset's scans lie: sequences of numbered files, with and without a `sequences/` level."""
+"""The scans of a dataset, sequence by sequence: which there are, what they hold, and the hash they are known by."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from lidartune.errors import UserError
+from lidartune.scans.document import shown
 from lidartune.scans.files import file_size, read_points, read_scan
+from lidartune.scans.layout import LAYOUT, scan_files, sequence_folders
 from lidartune.scans.taxonomy import Taxonomy, load_taxonomy
 
 SCANS_WITH_CONTENTS = 16
-LAYOUT = "DIR/00/velodyne/000000.bin with DIR/00/labels/000000.label, or the same under DIR/sequences"
+LONGEST_NAME = 255  # characters of a folder's name
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,15 @@ class Dataset:
     def scans(
         self, sequence_numbers: Iterable[int | str] | None = None, *, labelled: bool = False
     ) -> tuple[ScanFile, ...]:
-        """The scans of these sequences (all of them where None), by sequence, then name; each scan once.
+        """The scans of these sequences (all of them where None), by sequence, then number or name; each scan once.
 
         Args:
             sequence_numbers: numbers or folder names: 8, "8" and "08" are the same sequence.
             labelled: every scan must have a label file.
 
         Raises:
-            UserError: a sequence that is not there, one without scans, or a scan without labels where `labelled`.
+            UserError: a sequence that is not there, one without scans, two scans with one number, or a scan without
+                labels where `labelled`.
         """
         wanted = self.sequences if sequence_numbers is None else {self._number(s) for s in sequence_numbers}
         scans = tuple(scan for number in sorted(wanted) for scan in _scans_of(self.sequences[number]))
@@ -68,6 +71,11 @@ class Dataset:
                 do="unpack the labels beside the points, or name only sequences that have labels",
             )
         return scans
+
+    def has_labels(self, number: int) -> bool:
+        """One of this sequence's scans has a label file; False where the folder holds no scans at all."""
+        points, labels = scan_files(self.sequences[number])
+        return not points.keys().isdisjoint(labels)
 
     def read(self, scan: ScanFile) -> tuple[np.ndarray, np.ndarray]:
         """Points (N, 4) float32 and common classes (N,) uint8 of one of its scans.
@@ -85,14 +93,14 @@ class Dataset:
         return points, self.taxonomy.to_common(ids, where=scan.labels)
 
     def _number(self, sequence: int | str) -> int:
-        text = str(sequence)
-        if text.isdecimal() and int(text) in self.sequences:
+        text = shown(sequence) if isinstance(sequence, int) else str(sequence)
+        if len(text) <= LONGEST_NAME and text.isdecimal() and int(text) in self.sequences:
             return int(text)
         raise UserError(
             "there is no such sequence",
             where=self.root,
             found=f"sequences {', '.join(folder.name for folder in self.sequences.values())}",
-            wanted=f"sequence {text}",
+            wanted=f"sequence {text[:LONGEST_NAME]}",
             do="name sequences that are there, or download this one",
         )
 
@@ -101,18 +109,11 @@ def open_dataset(root: str | Path, taxonomy: str | Path | Taxonomy) -> Dataset:
     """The dataset under a folder that holds sequences 00, 01, ..., or holds them under `sequences/`.
 
     Raises:
-        UserError: no such folder, or no numbered sequence in it; as `load_taxonomy` does.
+        UserError: no such folder, no numbered sequence in it, or scans both in it and under `sequences/`; as
+            `load_taxonomy` does.
     """
     taxonomy = taxonomy if isinstance(taxonomy, Taxonomy) else load_taxonomy(taxonomy)
-    folder = _folder(root)
-    if folder is None:
-        raise UserError("there is no such dataset folder", where=root, wanted=LAYOUT, do="check the path")
-    sequences = _sequences_in(folder / "sequences") or _sequences_in(folder)
-    if not sequences:
-        inside = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-        raise UserError(
-            "no sequences in this dataset folder", where=folder, found=inside, wanted=LAYOUT, do=_advice(folder)
-        )
+    folder, sequences = sequence_folders(root)
     return Dataset(folder, taxonomy, sequences)
 
 
@@ -141,14 +142,6 @@ def spread(scans: Sequence[ScanFile], count: int | None) -> tuple[ScanFile, ...]
     return tuple(scans[i * len(scans) // count] for i in range(count))
 
 
-def _folder(root: str | Path) -> Path | None:
-    try:
-        folder = Path(root).expanduser()
-        return folder if folder.is_dir() else None
-    except (OSError, RuntimeError):  # a folder above it that may not be looked into, the home of nobody
-        return None
-
-
 def _contents(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -158,34 +151,8 @@ def _contents(path: Path) -> bytes:
         ) from None
 
 
-def _sequences_in(folder: Path) -> dict[int, Path]:
-    found: dict[int, Path] = {}
-    for entry in _numbered_folders(folder):
-        if int(entry.name) in found:
-            raise UserError(
-                "two folders for one sequence",
-                where=folder,
-                found=f"{found[int(entry.name)].name} and {entry.name}",
-                do="keep one of them",
-            )
-        found[int(entry.name)] = entry
-    return dict(sorted(found.items()))
-
-
-def _numbered_folders(folder: Path) -> list[Path]:
-    try:
-        if not folder.is_dir():
-            return []
-        entries = sorted(folder.iterdir())
-        return [e for e in entries if e.name.isascii() and e.name.isdecimal() and e.is_dir()]
-    except OSError as error:
-        raise UserError(
-            "a folder cannot be read", where=folder, found=error.strerror, do="check its permissions"
-        ) from None
-
-
 def _scans_of(sequence: Path) -> list[ScanFile]:
-    points = _files_in(sequence / "velodyne", ".bin")
+    points, labels = scan_files(sequence)
     if not points:
         raise UserError(
             "a sequence without scans",
@@ -194,38 +161,22 @@ def _scans_of(sequence: Path) -> list[ScanFile]:
             wanted=LAYOUT,
             do="unpack its scans, or leave this sequence out",
         )
-    labels = _files_in(sequence / "labels", ".label")
-    return [ScanFile(sequence.name.zfill(2), name, path, labels.get(name)) for name, path in sorted(points.items())]
+    names = sorted(points, key=_in_time)
+    for one, other in pairwise(names):
+        if _in_time(one)[:2] == _in_time(other)[:2]:
+            raise UserError(
+                "two scans with one number",
+                where=sequence / "velodyne",
+                found=f"{one}.bin and {other}.bin",
+                do="keep one of them, and its label file",
+            )
+    return [ScanFile(sequence.name.zfill(2), name, points[name], labels.get(name)) for name in names]
 
 
-def _files_in(folder: Path, suffix: str) -> dict[str, Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise UserError(
-            "a folder cannot be read", where=folder, found=error.strerror, do="check its type and permissions"
-        ) from None
-    return {name.removesuffix(suffix): folder / name for name in names}
+def _in_time(name: str) -> tuple[int, int | str, str]:
+    """Sorts numbers as numbers, before all other names: recorders do not always fill up with zeros."""
+    return (0, int(name), name) if name.isascii() and name.isdecimal() else (1, name, name)
 
 
 def _label_path(points: Path) -> Path:
     return points.parent.parent / "labels" / (points.stem + ".label")
-
-
-def _advice(root: Path) -> str:
-    if (root / "velodyne").is_dir():
-        return f"this is one sequence: give the folder above it, {root.parent}"
-    for entry in sorted(root.iterdir()):
-        if _numbered_folders_or_none(entry / "sequences") or _numbered_folders_or_none(entry):
-            return f"give {entry}, which holds sequences"
-    return "give the folder that holds the sequences"
-
-
-def _numbered_folders_or_none(folder: Path) -> list[Path]:
-    try:
-        return _numbered_folders(folder)
-    except UserError:
-        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Hashable
 from pathlib import Path
@@ -14,6 +15,7 @@ MOST_BYTES = 16 << 20
 SHORT = reprlib.Repr()
 SHORT.maxlevel = 2
 LONGEST = 100
+OCTAL = re.compile("[+-]?0+[1-7][0-7]+")  # 01 to 07 are what they look like, 08 is text
 # What PyYAML's constructors let through for values such as `!!int ""`, `!!bool 7` or a number of 5,000 digits.
 FAULTS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -21,21 +23,41 @@ FAULTS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, Ar
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader in plain Python (the one in C ends the process on a deeply nested file), but stricter.
 
-    A key that stands twice is refused: the last one would win without a word. So are merge keys (`<<`): a few lines of
-    them can stand for more entries than any memory holds.
+    A key that stands twice is refused, also where the two are written differently (1 and 0x1): the last one would win
+    without a word. So are merge keys (`<<`), a few lines of which can stand for more entries than any memory holds, and
+    whole numbers such as 010, which YAML 1.1 reads as octal: 8.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        seen = set()
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", key.start_mark)
-            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key.value)} stands here twice", key.start_mark
-                )
-            seen.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None)
-        return super().construct_mapping(node, deep)
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            self._refuse_second_key(node)
+        return mapping
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        digits = str(node.value).replace("_", "")
+        if OCTAL.fullmatch(digits):
+            problem = f"{shown(node.value)}, which YAML reads as octal: {shown(int(digits, 8))}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_yaml_int(node)
+
+    def _refuse_second_key(self, node: yaml.MappingNode) -> None:
+        first: dict[Hashable, str] = {}
+        for key, _ in node.value:
+            value = self.construct_object(key)  # as it was: nodes are made once
+            written = shown(key.value)
+            if value in first:
+                problem = f"the key {written} stands here twice"
+                if first[value] != written:
+                    problem = f"the keys {first[value]} and {written} are the same"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            first[value] = written
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read_document(path: Path, noun: str) -> object:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lidartune.errors import UserError
+from lidartune.whole_file import write_whole
 
 POINT_BYTES = 16
 LABEL_BYTES = 4
@@ -69,7 +70,11 @@ def _check_counts(points: int, labels: int, points_path: str | Path, labels_path
 
 
 def write_points(path: str | Path, points: np.ndarray) -> None:
-    """Writes points (N, 4), x, y, z in metres and remission, as a `.bin`; makes the folders above it."""
+    """Writes points (N, 4), x, y, z in metres and remission, as a `.bin`, whole or not at all; makes its folders.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 4:
         raise ValueError(f"points must be (N, 4), not {points.shape}")
@@ -77,7 +82,7 @@ def write_points(path: str | Path, points: np.ndarray) -> None:
 
 
 def write_labels(path: str | Path, semantic: np.ndarray, instance: np.ndarray | None = None) -> None:
-    """Writes raw semantic ids (N,) and any instance ids (N,), each 0..65535, as a `.label`; makes its folders."""
+    """Writes raw semantic ids (N,) and any instance ids (N,), each 0..65535, as a `.label`; else as `write_points`."""
     packed = _half(semantic, "semantic")
     if instance is not None:
         upper = _half(instance, "instance")
@@ -97,8 +102,7 @@ def _half(ids: np.ndarray, name: str) -> np.ndarray:
 
 
 def _write(path: Path, values: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(np.ascontiguousarray(values).tobytes())
+    write_whole(path, np.ascontiguousarray(values).tobytes())
 
 
 def _read(path: Path, dtype: str, size: int, noun: str) -> np.ndarray:

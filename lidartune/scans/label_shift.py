@@ -95,7 +95,8 @@ def _on_one_side(shares: dict[str, tuple[float, float]], here: str, there: str) 
     if factors:
         most = sorted(factors, key=lambda name: -factors[name])[:NAMED]
         listed = ", ".join(f"{name} ({factors[name]:,.3g} times)" for name in most)
-        others = f" and {len(factors) - NAMED} other classes" if len(factors) > NAMED else ""
+        more = len(factors) - NAMED
+        others = f" and {more} other {'class' if more == 1 else 'classes'}" if more > 0 else ""
         said.append(f"More common in {here} than in {there}: {listed}{others}.")
     only = [name for name, both in shares.items() if both[0] > 0 and both[1] == 0]
     return [*said, f"Only in {here}: {', '.join(only)}."] if only else said

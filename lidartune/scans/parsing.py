@@ -29,7 +29,8 @@ def parse_config(config: object, where: str) -> dict[str, Any]:
     colors = _table(config, "color_map", where, MAX_ID, _color)
     content = _table(config, "content", where, MAX_ID, _share)
     flags = _table(config, "learning_ignore", where, last, _flag)
-    _check_maps(labels, to_class, to_raw, where)
+    ignored = _ignored(flags, last, where)
+    _check_maps(labels, to_class, to_raw, ignored, where)
     for raw in content:
         if raw not in to_class:
             _refuse("a share of an id that is not mapped", where, f"content.{raw}", raw, "an id in learning_map")
@@ -41,7 +42,7 @@ def parse_config(config: object, where: str) -> dict[str, Any]:
         "color_map": MappingProxyType(colors),
         "content": MappingProxyType(content),
         "split": MappingProxyType(_split(config, where)),
-        "ignore": _ignored(flags, last, where),
+        "ignore": ignored,
         "names": names,
         "colors": class_colors(colors, to_raw, names),
     }
@@ -72,7 +73,7 @@ def _ignored(flags: dict[int, bool], last: int, where: str) -> tuple[int, ...]:
     return tuple(sorted(ignored))
 
 
-def _check_maps(labels: dict, to_class: dict, to_raw: dict, where: str) -> None:
+def _check_maps(labels: dict, to_class: dict, to_raw: dict, ignored: tuple[int, ...], where: str) -> None:
     for raw in labels:
         if raw not in to_class:
             found, span = f"no entry for {raw} ({labels[raw]})", f"a class in 0..{max(to_raw)}"
@@ -86,6 +87,11 @@ def _check_maps(labels: dict, to_class: dict, to_raw: dict, where: str) -> None:
             found = f"id {raw}, which learning_map takes to {to_class[raw]}"
             wanted = f"an id that learning_map takes to {number}"
             _refuse("the two maps contradict each other", where, f"learning_map_inv.{number}", found, wanted)
+        if number not in used and to_class[raw] not in ignored:
+            found = f"id {raw}, which is read back as class {to_class[raw]}"
+            wanted = f"an id that is ignored, as no id leads to class {number}"
+            do = "name such an id; where the dataset has none, add one to `labels`, and to `learning_map` with 0"
+            _refuse("a class would be written as another", where, f"learning_map_inv.{number}", found, wanted, do)
 
 
 def _split(config: dict, where: str) -> dict[str, tuple[int, ...]]:

@@ -41,7 +41,8 @@ class Taxonomy:
         name: the built-in name, or the path it was read from; of a chain, both with a "+" between them.
         labels: raw id -> text.
         learning_map: raw id -> class, 0..num_classes - 1.
-        learning_map_inv: class -> the raw id written for it.
+        learning_map_inv: class -> the raw id written for it: read back as this class, or as an ignored one where
+            nothing leads to it.
         color_map: raw id -> (red, green, blue); empty where the file has none. (The files store blue first.)
         content: raw id -> share of the dataset's points; empty where the file has none.
         split: {"train", "valid", "test"} -> sequence numbers; empty where the file has none.
@@ -169,11 +170,12 @@ def compose(first: Taxonomy, second: Taxonomy) -> Taxonomy:
     """A chain: the classes of `first` are the raw ids of `second`, whose classes come out; `to_raw` goes back.
 
     Class 0 stays class 0 where `second` does not say otherwise; a class that nothing leads to may be one of `second`
-    alone, and is written as what is ignored. Labels, content and split are those of `first`.
+    alone, and is always written as what is ignored: any other id would be read back as another class. Labels, content
+    and split are those of `first`.
 
     Raises:
-        UserError: a class of `first` that `second` does not map, or a class that is not read back as itself from the
-            raw id written for it.
+        UserError: a class of `first` that `second` does not map, a class that is not read back as itself from the raw
+            id written for it, or no id of `first` that is ignored where one has to be written.
     """
     return Taxonomy(**chained(first, second))
 

@@ -13,8 +13,7 @@ import torch
 from lidartune.canvas import Canvas, Sensor, neighbours, project, vote
 from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile, read_points
-from lidartune.threads import in_order
-from lidartune.threads import threads as pool_of
+from lidartune.threads import in_order, thread_pool
 from lidartune.training.state import Normalization, TrainingState
 
 if TYPE_CHECKING:
@@ -117,5 +116,5 @@ def predict_scans(
         scan, placed, image = item
         return finish(scan, placed.classes(image))
 
-    with pool_of(threads) as pool:
+    with thread_pool(threads) as pool:
         yield from in_order(pool, end, classified(in_order(pool, read, scans, ahead)), ahead)

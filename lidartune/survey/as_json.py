@@ -16,13 +16,21 @@ from lidartune.survey.findings import KINDS
 from lidartune.survey.sensor import mean_range_m, mean_remission
 from lidartune.survey.survey import SequenceSurvey, Survey, by_split, points_of_a_ring, together
 from lidartune.survey.tally import Tally
+from lidartune.survey.texts import compared_points
+from lidartune.survey.width_advice import verdicts
+from lidartune.survey.width_counts import WidthFigures
 
 FORMAT = 1
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
-def as_json(surveys: Sequence[Survey], names: Sequence[str], widths: Mapping[str, Sequence[Any]] | None = None) -> str:
-    """The whole document; `widths` holds the figures of `--widths` for each name."""
+def as_json(
+    surveys: Sequence[Survey],
+    names: Sequence[str],
+    widths: Mapping[str, Sequence[WidthFigures]] | None = None,
+    widths_lines: Sequence[str] = (),
+) -> str:
+    """The whole document; `widths` holds the figures of `--widths` for each name, `widths_lines` what they say."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "faulty": any(survey.faulty for survey in surveys),
@@ -34,12 +42,25 @@ def as_json(surveys: Sequence[Survey], names: Sequence[str], widths: Mapping[str
         document["not_compared"] = unknown
         document["classes_in_one_only"] = dict(zip(names, only_in_one(*surveys), strict=True))
     if widths is not None:
-        document["widths"] = {name: [figures.as_dict() for figures in rows] for name, rows in widths.items()}
+        document["widths"] = {
+            name: [f.as_dict() | {"verdict": word} for f, word in zip(rows, verdicts(rows), strict=True)]
+            for name, rows in widths.items()
+        }
+        document["widths_advice"] = list(widths_lines)
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def _dataset(survey: Survey, name: str) -> dict[str, Any]:
-    tally, taxonomy = survey.tally, survey.taxonomy
+    tally, taxonomy, compared = survey.tally, survey.taxonomy, compared_points(survey)
+
+    def shares_of(points: int, class_: int | None) -> dict[str, float | None]:
+        """Of the points of classes that are not ignored, and of all labelled ones."""
+        counts = class_ is not None and class_ not in taxonomy.ignore
+        return {
+            "share": _share(points, compared) if counts else None,
+            "share_of_all": _share(points, tally.labelled_points),
+        }
+
     return {
         "name": name,
         "root": str(survey.root),
@@ -47,16 +68,20 @@ def _dataset(survey: Survey, name: str) -> dict[str, Any]:
         "faulty": survey.faulty,
         "files": _files(survey.sequences),
         "read": _read(tally),
-        "splits": {split: _files(sequences) for split, sequences in by_split(survey).items()},
+        "splits": {
+            split: _files(sequences) | {"absent": _absent(survey, split)}
+            for split, sequences in by_split(survey).items()
+        },
         "sequences": [_sequence(sequence) for sequence in survey.sequences],
         "sensor": {
             **dataclasses.asdict(survey.sensor),
             "points_of_a_ring": dataclasses.asdict(points_of_a_ring(survey)),
             "canvas_edges_deg": survey.sensor.canvas_edges_deg(),
+            "canvas_width": survey.sensor.canvas_width(),
         },
         "classes": [
-            {"name": c, "points": int(points), "share": _share(int(points), tally.labelled_points)}
-            for c, points in zip(taxonomy.names, survey.class_points, strict=True)
+            {"name": name, "points": int(survey.class_points[c]), **shares_of(int(survey.class_points[c]), c)}
+            for c, name in enumerate(taxonomy.names)
         ],
         "raw_ids": [
             {
@@ -64,7 +89,7 @@ def _dataset(survey: Survey, name: str) -> dict[str, Any]:
                 "label": taxonomy.labels.get(raw),
                 "class": taxonomy.names[taxonomy.learning_map[raw]] if raw in taxonomy.learning_map else None,
                 "points": points,
-                "share": _share(points, tally.labelled_points),
+                **shares_of(points, taxonomy.learning_map.get(raw)),
             }
             for raw, points in sorted(tally.raw_ids.items())
         ],
@@ -76,7 +101,7 @@ def _dataset(survey: Survey, name: str) -> dict[str, Any]:
                 "kind": finding.kind,
                 "wrong": finding.wrong,
                 "what": KINDS[finding.kind].what,
-                "do": KINDS[finding.kind].do,
+                "do": finding.next,
                 "detail": finding.detail,
                 "count": finding.count,
                 "points": finding.points,
@@ -85,6 +110,12 @@ def _dataset(survey: Survey, name: str) -> dict[str, Any]:
             for finding in survey.findings
         ],
     }
+
+
+def _absent(survey: Survey, split: str) -> list[int]:
+    """Sequences of a split of the taxonomy that are not here."""
+    here = {int(sequence.files.name) for sequence in survey.sequences}
+    return sorted(set(survey.taxonomy.split.get(split, ())) - here)
 
 
 def _files(sequences: Sequence[SequenceSurvey]) -> dict[str, Any]:
@@ -99,7 +130,7 @@ def _files(sequences: Sequence[SequenceSurvey]) -> dict[str, Any]:
 
 def _read(tally: Tally) -> dict[str, int]:
     names = ("scans", "empty_scans", "labelled_scans", "points", "labelled_points", "usable_points", "nan_points",
-             "infinite_points", "origin_points")  # fmt: skip
+             "infinite_points", "origin_points", "far_points", "odd_remissions")  # fmt: skip
     return {name: getattr(tally, name) for name in names}
 
 
@@ -133,7 +164,7 @@ def _histogram(counts: np.ndarray, centres: np.ndarray, factor: int) -> dict[str
 
 
 def _remission(tally: Tally) -> dict[str, Any]:
-    """Counts as [value, points]; the value stands for the bin around it, null for what is larger than 65,664."""
+    """Counts as [value, points]; the value stands for the bin around it."""
     centres = bins.remission_centres()
     counts = [[_rounded(float(centres[i])), int(tally.remissions[i])] for i in np.flatnonzero(tally.remissions)]
     return {"quantiles": _quantiles(tally.remissions, centres), "counts": counts}

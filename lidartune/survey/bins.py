@@ -10,11 +10,13 @@ RANGE_STEP_M = 0.25
 RANGE_BINS = 1201  # to 300 m; the last one holds all that is farther
 ELEVATION_STEP_DEG = 0.02
 ELEVATION_BINS = 9000  # -90 to 90 degrees
+FARTHEST_M = 2000.0  # no lidar of a street reaches so far: points beyond are faults
+LARGEST_REMISSION = 65_535.0  # of 16 bits; what is larger or negative is a fault
 AZIMUTH_BINS = 360  # of one degree, from -180
 # Remission comes as 0..1, as 0..255 or as 16 bits: fine bins, then coarse ones, each around a multiple of its step.
 FINE, BYTE, WORD = 0.005, 1.0, 256.0
 _FINE_TOP, _BYTE_TOP = 200, 455  # the bins of 1.0 and of 255
-REMISSION_BINS = 714  # 201 of 0.005, 255 of 1, 256 of 256, then: larger, negative
+REMISSION_BINS = 712  # 201 of 0.005, 255 of 1, 256 of 256
 
 
 def range_centres_m() -> np.ndarray:
@@ -28,12 +30,12 @@ def elevation_centres_deg() -> np.ndarray:
 
 
 def remission_centres() -> np.ndarray:
-    """(REMISSION_BINS,) the value each bin stands for; the last two are infinity (larger than 65,664) and -1."""
+    """(REMISSION_BINS,) the value each bin stands for, rising."""
     fine = np.arange(_FINE_TOP + 1) * FINE
     byte = np.arange(1, 256) * BYTE
     byte[0] = 1.25  # what lies between the last fine bin and 1.5
     word = np.arange(1, 257) * WORD
-    return np.concatenate([fine, byte, word, [np.inf, -1.0]])
+    return np.concatenate([fine, byte, word])
 
 
 def quantiles(counts: np.ndarray, centres: np.ndarray, shares: Sequence[float]) -> list[float] | None:
@@ -63,5 +65,5 @@ def coarser(counts: np.ndarray, factor: int) -> np.ndarray:
 
 def coarse_remissions(counts: np.ndarray) -> np.ndarray:
     """Remission counts in bins of 0.05, then 8, then 2,048: stored steps of 0.01 and no steps compare alike."""
-    fine, byte, word = counts[: _FINE_TOP + 1], counts[_FINE_TOP + 1 : _BYTE_TOP + 1], counts[_BYTE_TOP + 1 : -2]
-    return np.concatenate([coarser(fine, 10), coarser(byte, 8), coarser(word, 8), counts[-2:]])
+    fine, byte, word = counts[: _FINE_TOP + 1], counts[_FINE_TOP + 1 : _BYTE_TOP + 1], counts[_BYTE_TOP + 1 :]
+    return np.concatenate([coarser(fine, 10), coarser(byte, 8), coarser(word, 8)])

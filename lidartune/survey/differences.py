@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lidartune.errors import UserError
 from lidartune.scans.label_shift import in_words, label_shift
 from lidartune.survey import bins
+from lidartune.survey.holes import holes_apart
 from lidartune.survey.sensor import Estimate
 from lidartune.survey.survey import Survey, points_of_a_ring
 
@@ -19,10 +20,13 @@ RATIO = "1 - smaller / larger"
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One difference. `size` runs from 0, alike, to 1, nothing in common; `measured_by` says what it is."""
+    """One difference. `size` runs from 0, alike, to 1, nothing in common; `measured_by` says what it is.
+
+    Without a size, None, it cannot be ranked.
+    """
 
     topic: str
-    size: float
+    size: float | None
     measured_by: str
     sentence: str
 
@@ -32,16 +36,17 @@ Compared = Iterator[Difference | str]
 
 
 def differences(first: Survey, second: Survey, names: tuple[str, str]) -> tuple[list[Difference], list[str]]:
-    """The differences of at least SMALLEST between two surveys, the largest first, and what could not be compared."""
+    """The differences of at least SMALLEST between two surveys, the largest first and those without a size last, and
+    what could not be compared."""
     found: list[Difference] = []
     unknown: list[str] = []
-    for compare in (_remission, _view, _figures, _ranges, _labels):
+    for compare in (_remission, _view, _figures, _fill, _ranges, _labels):
         for item in compare(first, second, names):
             if isinstance(item, str):
                 unknown.append(item)
-            elif item.size >= SMALLEST:
+            elif item.size is None or item.size >= SMALLEST:
                 found.append(item)
-    return sorted(found, key=lambda d: -d.size), unknown
+    return sorted(found, key=lambda d: 1.0 if d.size is None else -d.size), unknown
 
 
 def _remission(first: Survey, second: Survey, names: tuple[str, str]) -> Compared:
@@ -72,7 +77,7 @@ def _remission(first: Survey, second: Survey, names: tuple[str, str]) -> Compare
             f"Remission: {names[steps[0]]} stores it in {kinds[steps[0]]}, {names[1 - steps[0]]} does not: round both "
             "alike, or the steps tell the domains apart."
         )
-        yield Difference(topic="remission steps", size=SMALLEST, measured_by="not measured", sentence=sentence)
+        yield Difference(topic="remission steps", size=None, measured_by="not measured", sentence=sentence)
 
 
 def _view(first: Survey, second: Survey, names: tuple[str, str]) -> Compared:
@@ -96,7 +101,6 @@ def _figures(first: Survey, second: Survey, names: tuple[str, str]) -> Compared:
         ("Beams", "{:g}", lambda s: s.sensor.beams, "rows of a canvas beyond the beams stay empty"),
         ("Rays of a turn", "{:,g}", lambda s: s.sensor.columns, "a canvas with more columns has holes; see --widths"),
         ("Points of a ring", "{:,.0f}", points_of_a_ring, "the same object gets more points in {more}"),
-        ("Fill (rays that come back)", "{:.1%}", lambda s: s.sensor.returns, "holes tell the domains apart"),
         ("Mounting height", "{:.2f} m", lambda s: s.sensor.height_m, "shift z, or use each domain's own means"),
     )
     for noun, pattern, figure, advice in figures:
@@ -109,11 +113,26 @@ def _figures(first: Survey, second: Survey, names: tuple[str, str]) -> Compared:
                 topic=noun.split(" (")[0].lower(),
                 size=1 - min(known) / max(known),
                 measured_by=RATIO,
-                sentence=f"{noun}: {said.replace('%', ' %')}: {advice}.",
+                sentence=f"{noun}: {said}: {advice}.",
             )
-        elif noun in ("Beams", "Rays of a turn", "Mounting height"):  # the others follow from these
+        elif noun != "Points of a ring":  # that follows from the beams
             missing = " and ".join(name for name, value in zip(names, values, strict=True) if not value)
             yield f"{noun}: unknown in {missing}, so not compared."
+
+
+def _fill(first: Survey, second: Survey, names: tuple[str, str]) -> Compared:
+    """Rays that come back, and whether those that do not tell the domains apart."""
+    here, there = (survey.sensor.returns.number for survey in (first, second))
+    if here is None or there is None:
+        return
+    advice = "holes tell the domains apart" if holes_apart(here, there) else "holes hardly tell the domains apart"
+    yield Difference(
+        topic="fill",
+        size=min(1.0, abs(here - there)),
+        measured_by="difference of the shares of rays that do not come back",
+        sentence=f"Fill (rays that come back): {names[0]} {100 * here:.1f} % and {names[1]} {100 * there:.1f} %: "
+        f"{advice}.",
+    )
 
 
 def _ranges(first: Survey, second: Survey, names: tuple[str, str]) -> Compared:

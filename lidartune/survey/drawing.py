@@ -16,7 +16,7 @@ from lidartune.survey.survey import Survey
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BINS = (50, 20, 50)  # of the elevation no more: bins as narrow as the beams lie apart draw a comb
+_BINS = (50, 20, 50)
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": ORANGE, "linestyle": "-"},
     {"color": BLUE, "linestyle": (0, (4, 1.5))},
@@ -32,7 +32,7 @@ def draw_histograms(surveys: Sequence[Survey], names: Sequence[str]) -> str:
         ("elevation [degrees]", axes_ends.down_deg, axes_ends.up_deg),
         ("remission", 0.0, axes_ends.remission),
     )
-    shares = [histograms(survey.tally, axes_ends, _BINS) for survey in surveys]
+    shares = [histograms(survey, axes_ends, _BINS) for survey in surveys]
 
     def draw(axes: np.ndarray) -> None:
         for number, (axis, (label, low, high)) in enumerate(zip(axes, spans, strict=True)):
@@ -62,7 +62,7 @@ def draw_classes(surveys: Sequence[Survey], names: Sequence[str]) -> str:
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_yticks(range(len(every)), every)
         axis.set_ylim(len(every) - 0.5, -0.5)
-        axis.set_xlabel("share of the labelled points [%], logarithmic")
+        axis.set_xlabel("share of the labelled points without the ignored ones [%], logarithmic")
 
     return _svg(7.2, 0.9 + 0.2 * len(every), 1, draw, legend=len(surveys) > 1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lidartune.errors import UserError
+from lidartune.survey.bins import FARTHEST_M, LARGEST_REMISSION
 
 KEPT = 1000  # files kept of one finding; the counts go on
 
@@ -19,9 +20,19 @@ class Kind:
     wrong: bool = True
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 scan`, `2,000 scans`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 KINDS = {
     "empty-sequence": Kind("sequences without scans", "unpack their scans, or delete their folders"),
     "unlabelled-sequence": Kind("sequences without labels", "unpack their labels, or train on other sequences"),
+    "unlabelled": Kind(
+        "datasets without labels",
+        "nothing, if you only predict; unpack the labels to train on it or to score",
+        wrong=False,
+    ),
     "unreadable": Kind("files that cannot be read", "check their type and permissions, or download them again"),
     "points-size": Kind(
         "files of points that are no multiple of 16 bytes (float32 x, y, z, remission)",
@@ -44,15 +55,22 @@ KINDS = {
     ),
     "nan": Kind("scans with NaN", "find out what wrote them; the canvas leaves these points out"),
     "infinite": Kind("scans with infinite values", "find out what wrote them; the canvas leaves these points out"),
+    "far": Kind(
+        f"scans with points beyond {FARTHEST_M:,.0f} m",
+        "find out what wrote them, or their unit; they are left out of the figures above, not of a training",
+    ),
+    "odd-remission": Kind(
+        f"scans with remission that is negative or above {LARGEST_REMISSION:,.0f}",
+        "find out what wrote them, or their unit; it is left out of the figures above, not of a training",
+    ),
+    "split-leak": Kind(
+        "scans with the same points as one in another split",
+        "take them out of one of the two: what was trained on cannot be tested on",
+    ),
     "origin": Kind("scans with points at the origin", "nothing: the canvas leaves these points out", wrong=False),
     "same-scan": Kind(
         "scans with the same points as an earlier one",
-        "see that no test scan is also a training scan",
-        wrong=False,
-    ),
-    "split-elsewhere": Kind(
-        "sequences that the taxonomy's split names and that are not here",
-        "nothing, if you left them out on purpose",
+        "nothing, or delete them: they count twice in a training",
         wrong=False,
     ),
     "no-split": Kind("sequences that are in no split of the taxonomy", "name the splits in the study's YAML", False),
@@ -61,10 +79,11 @@ KINDS = {
 
 @dataclass(kw_only=True)
 class Finding:
-    """One kind of finding in one dataset; `detail` tells several of a kind apart (the unknown id)."""
+    """One kind of finding in one dataset; `detail` and `do` say more than its kind does, where there is more to say."""
 
     kind: str
     detail: str = ""
+    do: str = ""
     count: int = 0
     points: int = 0
     first: list[dict[str, str]] = field(default_factory=list)
@@ -75,20 +94,30 @@ class Finding:
         """Whether it makes the check fail."""
         return KINDS[self.kind].wrong
 
+    @property
+    def next(self) -> str:
+        """What to do."""
+        return self.do or KINDS[self.kind].do
+
 
 class Findings:
     """All findings in one dataset, in the order of KINDS."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], Finding] = {}
+        self._found: dict[str, Finding] = {}
 
-    def add(self, kind: str, path: Path | str, found: str = "", *, points: int = 0, detail: str = "") -> None:
+    def add(self, kind: str, path: Path | str, found: str = "", *, points: int = 0) -> None:
         """Notes a file or sequence."""
-        finding = self._found.setdefault((kind, detail), Finding(kind=kind, detail=detail))
+        finding = self._found.setdefault(kind, Finding(kind=kind))
         finding.count += 1
         finding.points += points
         if len(finding.first) < KEPT:
             finding.first.append({"path": str(path), "found": found})
+
+    def describe(self, kind: str, *, detail: str, do: str) -> None:
+        """Says more of a kind, if it was found."""
+        if kind in self._found:
+            self._found[kind].detail, self._found[kind].do = detail, do
 
     def add_error(self, error: UserError, path: Path) -> None:
         """Notes a file that could not be read."""
@@ -97,6 +126,5 @@ class Findings:
         self.add("unreadable", path, f"{error.what}: {reason}" if reason else error.what)
 
     def sorted(self) -> list[Finding]:
-        """By kind, then by how many points and files."""
-        order = {kind: number for number, kind in enumerate(KINDS)}
-        return sorted(self._found.values(), key=lambda f: (order[f.kind], -f.points, -f.count, f.detail))
+        """In the order of KINDS."""
+        return [self._found[kind] for kind in KINDS if kind in self._found]

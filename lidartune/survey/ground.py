@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from lidartune.kernels import kernel
 
 NEAR_M, FAR_M = 3.0, 12.0  # planar distances of the points the plane is laid through
 _LEVEL_M = 0.15  # how near the plane a point counts as ground
@@ -47,7 +48,7 @@ def _plane_height(points: np.ndarray, start_m: float | None = None) -> float | N
     return -plane[2] if np.isfinite(plane[2]) else None
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _plane(
     points: np.ndarray, plane: tuple[float, float, float], reach: float
 ) -> tuple[float, float, float, int]:

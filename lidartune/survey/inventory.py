@@ -9,8 +9,7 @@ from pathlib import Path
 
 from lidartune.scans.dataset import Dataset, ScanFile
 from lidartune.scans.files import LABEL_BYTES, POINT_BYTES
-from lidartune.scans.splits import spelled
-from lidartune.survey.findings import Findings
+from lidartune.survey.findings import Findings, counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +19,7 @@ class SequenceFiles:
     Attributes:
         name: as its folder is called, with two digits at least.
         splits: the splits of the taxonomy that it is in.
+        bare: whether it has scans and not one label file.
         scans: those that can be read, by name; their `labels` only where they fit the points.
         files: files of points, readable or not.
         labels: label files that stand beside a file of points, fitting or not.
@@ -27,7 +27,9 @@ class SequenceFiles:
     """
 
     name: str
+    folder: Path
     splits: tuple[str, ...]
+    bare: bool
     scans: tuple[ScanFile, ...]
     files: int
     labels: int
@@ -43,11 +45,18 @@ def take_inventory(dataset: Dataset, findings: Findings) -> list[SequenceFiles]:
         sequences.append(_sequence(folder, splits, findings))
         if split and not splits:
             findings.add("no-split", folder)
-    for name, numbers in split.items():
-        missing = set(numbers) - set(dataset.sequences)
-        if missing and len(missing) < len(numbers):
-            findings.add("split-elsewhere", name, spelled(missing))
+    _note_unlabelled(dataset, sequences, findings)
     return sequences
+
+
+def _note_unlabelled(dataset: Dataset, sequences: list[SequenceFiles], findings: Findings) -> None:
+    """Sequences without labels, but those of the test split alone; a note where no sequence has any."""
+    bare = [files for files in sequences if files.bare and files.splits != ("test",)]
+    if bare and all(files.bare for files in sequences if files.files):
+        findings.add("unlabelled", dataset.root, counted(sum(files.files for files in sequences), "scan"))
+        return
+    for files in bare:
+        findings.add("unlabelled-sequence", files.folder, counted(files.files, "scan"))
 
 
 def _sequence(folder: Path, splits: tuple[str, ...], findings: Findings) -> SequenceFiles:
@@ -57,8 +66,6 @@ def _sequence(folder: Path, splits: tuple[str, ...], findings: Findings) -> Sequ
         missing = "no .bin file in its velodyne folder" if (folder / "velodyne").is_dir() else "no velodyne folder"
         findings.add("empty-sequence", folder, missing)
     bare = bool(points) and not labels
-    if bare and splits != ("test",):
-        findings.add("unlabelled-sequence", folder, f"{len(points):,} scans")
     scans = []
     for name in sorted(points):
         scan = _scan(folder, name, points[name], labels.get(name), findings, look_for_labels=not bare)
@@ -67,7 +74,9 @@ def _sequence(folder: Path, splits: tuple[str, ...], findings: Findings) -> Sequ
         findings.add("extra-labels", folder / "labels" / f"{name}.label")
     return SequenceFiles(
         name=folder.name.zfill(2),
+        folder=folder,
         splits=splits,
+        bare=bare,
         scans=tuple(scans),
         files=len(points),
         labels=len(labels.keys() & points.keys()),

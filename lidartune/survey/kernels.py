@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from lidartune.canvas.angles import atan2
+from lidartune.kernels import inlined, kernel
 from lidartune.survey import bins
 from lidartune.survey.ground import FAR_M, NEAR_M
 
 _RANGE_STEP_M, _RANGE_LAST = bins.RANGE_STEP_M, bins.RANGE_BINS - 1
 _ELEVATION_STEP_DEG, _ELEVATION_LAST = bins.ELEVATION_STEP_DEG, bins.ELEVATION_BINS - 1
-_LARGER, _NEGATIVE = bins.REMISSION_BINS - 2, bins.REMISSION_BINS - 1
+_FARTHEST_M, _LARGEST_REMISSION = bins.FARTHEST_M, bins.LARGEST_REMISSION
 _NEAR_M, _FAR_M = NEAR_M, FAR_M
 _DEG = 180.0 / math.pi
 _BLOCK = 512  # points handled at a time, so that their values stay in the first-level cache
 DISTINCT = 512  # remission values told apart
 _TABLE = 4096  # slots of their hash table
-NAN, INFINITE, ORIGIN = 0, 1, 2
+NAN, INFINITE, ORIGIN, FAR, ODD_REMISSION = 0, 1, 2, 3, 4
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def count_points(
     points: np.ndarray,
     faults: np.ndarray,
@@ -38,7 +38,9 @@ def count_points(
     Works block by block in float64, short loops for the angles: only such loops vectorise.
 
     Args:
-        faults: (3,) points with NAN, else with an INFINITE value, else at the ORIGIN. They are counted nowhere else.
+        faults: (5,) points with NAN, else with an INFINITE value, else at the ORIGIN, else FAR beyond what a lidar
+            reaches. They are counted nowhere else. Then the other points of an ODD_REMISSION, negative or larger than
+            16 bits hold; these are left out of what is counted of the remission.
         angles: (N, 2) float64 out: azimuth -180..180 and elevation -90..90 in degrees, NaN for those points.
         near: (N,) bool out: points lower than the sensor and NEAR_M to FAR_M away from its axis.
     """
@@ -65,18 +67,25 @@ def count_points(
                 angles[i, 0], angles[i, 1], near[i] = np.nan, np.nan, False
                 continue
             distance = math.sqrt(planar[p] * planar[p] + z[p] * z[p])
+            if distance > _FARTHEST_M:
+                faults[FAR] += 1
+                angles[i, 0], angles[i, 1], near[i] = np.nan, np.nan, False
+                continue
             angles[i, 0], angles[i, 1] = azimuth[p], elevation[p]
             near[i] = z[p] < 0.0 and _NEAR_M <= planar[p] < _FAR_M
             range_sum += distance
-            remission_sum += remission
-            ranges[min(int(min(distance, 1e6) / _RANGE_STEP_M), _RANGE_LAST)] += 1
+            ranges[min(int(distance / _RANGE_STEP_M), _RANGE_LAST)] += 1
             elevations[min(int((elevation[p] + 90.0) / _ELEVATION_STEP_DEG), _ELEVATION_LAST)] += 1
             azimuths[min(int(azimuth[p] + 180.0), 359)] += 1
-            remissions[_remission_bin(remission)] += 1
+            if 0.0 <= remission <= _LARGEST_REMISSION:
+                remission_sum += remission
+                remissions[_remission_bin(remission)] += 1
+            else:
+                faults[ODD_REMISSION] += 1
     return range_sum, remission_sum
 
 
-@numba.njit(cache=True, inline="always")
+@inlined
 def _fault(x: float, y: float, z: float, remission: float) -> int:
     """NAN, INFINITE or ORIGIN, or -1 for a usable point."""
     total = abs(x) + abs(y) + abs(z)
@@ -87,20 +96,16 @@ def _fault(x: float, y: float, z: float, remission: float) -> int:
     return INFINITE if total > 0.0 and not total < np.inf or np.isinf(remission) else ORIGIN
 
 
-@numba.njit(cache=True, inline="always")
+@inlined
 def _remission_bin(value: float) -> int:
-    if value < 0.0:
-        return _NEGATIVE
     if value < 1.0025:
         return int(value * 200.0 + 0.5)
     if value < 255.5:
         return 200 + max(1, int(value + 0.5))
-    if value < 65664.0:
-        return 455 + max(1, int(value / 256.0 + 0.5))
-    return _LARGER
+    return 455 + max(1, int(value / 256.0 + 0.5))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def distinct_bits(bits: np.ndarray) -> np.ndarray:
     """The different values among (N,) uint32, at most DISTINCT + 1 of them: then there are more."""
     table = np.zeros(_TABLE, np.uint32)

@@ -10,11 +10,11 @@ import numpy as np
 from lidartune.survey import bins
 from lidartune.survey.sensor import Estimate
 from lidartune.survey.survey import Survey, points_of_a_ring
-from lidartune.survey.tally import Tally
 from lidartune.survey.texts import NA, UNKNOWN, estimate_text, size_text
 
 _BARS = "▁▂▃▄▅▆▇█"
-_BAR_COUNT = 20
+_PLAIN_BARS = ".:-=+*#@"  # where the terminal has no other characters
+BAR_COUNT = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,11 @@ class Figure:
     how: str = ""
 
 
-def overview(surveys: Sequence[Survey]) -> dict[str, list[Figure]]:
-    """Group -> its rows."""
-    return {"files": _files(surveys), "sensor": _sensor(surveys), "points": _points(surveys)}
+def overview(
+    surveys: Sequence[Survey], *, bar_count: int = BAR_COUNT, plain: bool = False
+) -> dict[str, list[Figure]]:
+    """Group -> its rows; histograms as `bar_count` bars, of ASCII characters where `plain`."""
+    return {"files": _files(surveys), "sensor": _sensor(surveys), "points": _points(surveys, bar_count, plain)}
 
 
 def _files(surveys: Sequence[Survey]) -> list[Figure]:
@@ -57,7 +59,9 @@ def _sensor(surveys: Sequence[Survey]) -> list[Figure]:
         down, up, edges = survey.sensor.down_deg.number, survey.sensor.up_deg.number, survey.sensor.canvas_edges_deg()
         views.append(UNKNOWN if down is None or up is None else f"{down:+.1f} to {up:+.1f}°")
         beams = survey.sensor.beams.number or 0
-        canvases.append(f"{beams:g} rows, {edges[1]:+g} to {edges[0]:+g}°" if edges else UNKNOWN)
+        width = survey.sensor.canvas_width()
+        size = f"{beams:g} rows" + (f" x {width:,} columns" if width else "")
+        canvases.append(f"{size}, {edges[1]:+g} to {edges[0]:+g}°" if edges else UNKNOWN)
     return [
         each("points are stored", lambda s: s.sensor.order),
         each("beams", lambda s: s.sensor.beams),
@@ -65,19 +69,22 @@ def _sensor(surveys: Sequence[Survey]) -> list[Figure]:
         each("top beam", lambda s: s.sensor.top_deg, "{:+.1f}", "°"),
         each("bottom beam", lambda s: s.sensor.bottom_deg, "{:+.1f}", "°"),
         Figure(name="field of view", values=views, how="99.8 % of the points"),
-        Figure(name="canvas that fits", values=canvases, how="one row a beam"),
+        Figure(
+            name="canvas that fits", values=canvases,
+            how="as many rows as beams; uneven beams share rows; rays up to a multiple of 32",
+        ),
         each("azimuth covered", lambda s: s.sensor.azimuth_deg, "{:g}", "°"),
         each("mounting height", lambda s: s.sensor.height_m, "{:.2f}", " m"),
         each("points of a ring", points_of_a_ring, "{:,.0f}"),
         each("rays that come back", lambda s: s.sensor.returns, "{:.1%}"),
-    ]
+    ]  # fmt: skip
 
 
-def _points(surveys: Sequence[Survey]) -> list[Figure]:
+def _points(surveys: Sequence[Survey], bar_count: int, plain: bool) -> list[Figure]:
     ranges = [bins.quantiles(s.tally.ranges, bins.range_centres_m(), (0.5, 0.05, 0.95)) for s in surveys]
     remissions = [bins.quantiles(s.tally.remissions, bins.remission_centres(), (0.5, 0.01, 0.99)) for s in surveys]
     axes = common_axes(surveys)
-    drawn = [spark(survey.tally, axes) for survey in surveys]
+    drawn = [spark(survey, axes, bar_count, _PLAIN_BARS if plain else _BARS) for survey in surveys]
     kinds = [survey.sensor.remission for survey in surveys]
     return [
         Figure(
@@ -126,29 +133,42 @@ def common_axes(surveys: Sequence[Survey]) -> Axes:
 
 
 def histograms(
-    tally: Tally, axes: Axes, counts: tuple[int, int, int]
+    survey: Survey, axes: Axes, counts: tuple[int, int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shares of the usable points in `counts` equal bins of range, elevation and remission; the ends take the rest."""
+    """Shares of the usable points in `counts` equal bins of range, elevation and remission; the ends take the rest.
+
+    The points of a beam are spread over the step between two beams: else bins that hold now one, now two draw a comb.
+    """
+    tally = survey.tally
 
     def shares(own: np.ndarray, centres: np.ndarray, low: float, high: float, count: int) -> np.ndarray:
         inside = np.clip((centres - low) / (high - low) * count + 1e-9, 0, count - 1).astype(np.int64)
         return np.bincount(inside, own, minlength=count) / max(1, own.sum())
 
-    remissions = np.nan_to_num(bins.remission_centres(), posinf=1e9)
     return (
         shares(tally.ranges, bins.range_centres_m(), 0.0, axes.range_m, counts[0]),
-        shares(tally.elevations, bins.elevation_centres_deg(), axes.down_deg, axes.up_deg, counts[1]),
-        shares(tally.remissions, remissions, 0.0, axes.remission, counts[2]),
+        shares(_spread_beams(survey), bins.elevation_centres_deg(), axes.down_deg, axes.up_deg, counts[1]),
+        shares(tally.remissions, bins.remission_centres(), 0.0, axes.remission, counts[2]),
     )
 
 
-def spark(tally: Tally, axes: Axes) -> tuple[str, str, str]:
+def _spread_beams(survey: Survey) -> np.ndarray:
+    """Counts of the elevation, each beam's over the step between two beams; as they are where these are unknown."""
+    sensor = survey.sensor
+    beams, top, bottom = sensor.beams.number, sensor.top_deg.number, sensor.bottom_deg.number
+    if beams is None or top is None or bottom is None or beams < 2:
+        return survey.tally.elevations
+    step = max(1, round((top - bottom) / (beams - 1) / bins.ELEVATION_STEP_DEG))
+    return np.convolve(survey.tally.elevations, np.full(step, 1 / step), "same")
+
+
+def spark(survey: Survey, axes: Axes, bar_count: int, drawn_with: str) -> tuple[str, str, str]:
     """Range, elevation and remission as a line of bars each; a blank where there is no point."""
 
     def bars(shares: np.ndarray) -> str:
         if not shares.any():
             return NA
-        return "".join(_BARS[min(7, int(8 * v / shares.max()))] if v else " " for v in shares)
+        return "".join(drawn_with[min(7, int(8 * v / shares.max()))] if v > 1e-9 else " " for v in shares)
 
-    ranges, elevations, remissions = histograms(tally, axes, (_BAR_COUNT,) * 3)
+    ranges, elevations, remissions = histograms(survey, axes, (bar_count,) * 3)
     return bars(ranges), bars(elevations), bars(remissions)

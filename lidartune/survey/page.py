@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from lidartune import html
 from lidartune.survey import drawing, texts
 from lidartune.survey.differences import differences
-from lidartune.survey.findings import KINDS, Finding
+from lidartune.survey.findings import Finding
 from lidartune.survey.overview import overview
 from lidartune.survey.survey import Survey
+from lidartune.survey.terminal import size_text
+from lidartune.survey.width_advice import EXPLAINED, WIDTH_HEADS, width_rows
+from lidartune.survey.width_counts import WidthFigures
 
 _FILES_SHOWN = 20
 
 
 def survey_page(
-    surveys: Sequence[Survey], names: Sequence[str], *, widths_svg: str | None = None, widths_lines: Sequence[str] = ()
+    surveys: Sequence[Survey],
+    names: Sequence[str],
+    *,
+    widths: Mapping[str, Sequence[WidthFigures]] | None = None,
+    widths_svg: str | None = None,
+    widths_lines: Sequence[str] = (),
 ) -> str:
-    """The page; a figure of canvas widths and what it says go into it where they were measured."""
+    """The page; canvas widths, their figure and what they say go into it where they were measured."""
     parts = [
         html.paragraphs([f"{name}: {survey.root}" for survey, name in zip(surveys, names, strict=True)], "soft"),
         _findings(surveys, names, wrong=True),
@@ -28,12 +36,16 @@ def survey_page(
         parts.append(_differences(surveys, names))
     parts += ["<h2>Overview</h2>", _overview(surveys, names)]
     parts += ["<h2>Range, elevation and remission</h2>", html.figure(drawing.draw_histograms(surveys, names))]
+    parts.append(html.paragraphs(["Elevation: the points of a beam are spread over the step to the next."], "soft"))
     if widths_lines:
         drawn = html.figure(widths_svg) if widths_svg else ""
         parts += ["<h2>Canvas widths</h2>", drawn, html.paragraphs(widths_lines, "say")]
+        if widths:
+            parts += [html.table(WIDTH_HEADS, width_rows(widths)), html.paragraphs(EXPLAINED, "soft")]
     if any(survey.tally.labelled_points for survey in surveys):
         heads, rows = texts.classes(surveys, names)
-        parts += ["<h2>Class shares</h2>", html.figure(drawing.draw_classes(surveys, names)), html.table(heads, rows)]
+        parts += [f"<h2>{texts.SHARES}</h2>", html.figure(drawing.draw_classes(surveys, names))]
+        parts.append(html.table(heads, rows))
     for survey, name in zip(surveys, names, strict=True):
         if rows := texts.splits(survey):
             parts += [f"<h2>{escape(name)}: splits of the taxonomy</h2>", html.table(texts.SPLIT_HEADS, rows)]
@@ -56,7 +68,7 @@ def _overview(surveys: Sequence[Survey], names: Sequence[str]) -> str:
 
 def _differences(surveys: Sequence[Survey], names: Sequence[str]) -> str:
     found, unknown = differences(surveys[0], surveys[1], (names[0], names[1]))
-    lines = [f"{difference.size:.2f}  {difference.sentence}" for difference in found]
+    lines = [f"{size_text(difference)}  {difference.sentence}" for difference in found]
     note = html.paragraphs(["From 0, alike, to 1, nothing in common; the largest first."], "soft")
     lines = lines or ["Nothing that is worth naming."]
     return f"<h2>What differs</h2>{note}{html.paragraphs(lines, 'say')}{html.paragraphs(unknown, 'soft')}"
@@ -74,8 +86,8 @@ def _findings(surveys: Sequence[Survey], names: Sequence[str], *, wrong: bool) -
 
 
 def _finding(finding: Finding, name: str) -> str:
-    head = f"{name}: {texts.finding_text(finding)}. Next: {KINDS[finding.kind].do}."
-    if finding.kind == "split-elsewhere" or not finding.first:
+    head = f"{name}: {texts.finding_text(finding)}. Next: {finding.next}."
+    if not finding.first:
         return html.paragraphs([head], "warn" if finding.wrong else "soft")
     files = "\n".join(f"{file['path']}  {file['found']}".rstrip() for file in finding.first[:_FILES_SHOWN])
     if finding.count > _FILES_SHOWN:

@@ -11,6 +11,7 @@ from lidartune.survey import bins
 from lidartune.survey.tally import ANGLE_UNIT_DEG, HEIGHT_UNIT_M, SUM_UNIT, Tally
 from lidartune.survey.turn import COLUMNS, NO_ORDER, RINGS
 
+WIDTH_STEP = 32  # the widths of all backbones are multiples of it
 _FEWEST_POINTS = 20_000  # for peaks of the elevation
 
 
@@ -63,12 +64,17 @@ class SensorEstimate:
     remission: Estimate
 
     def canvas_edges_deg(self) -> tuple[float, float] | None:
-        """Upper and lower edge of a canvas with one row for each beam: half a beam step beyond the outer beams."""
+        """Upper and lower edge of a canvas with as many rows as beams: half a beam step beyond the outer beams."""
         beams, top, bottom = self.beams.number, self.top_deg.number, self.bottom_deg.number
         if beams is None or top is None or bottom is None or beams < 2:
             return None
         margin = (top - bottom) / (beams - 1) / 2
         return round(top + margin, 1), round(bottom - margin, 1)
+
+    def canvas_width(self) -> int | None:
+        """Columns of a canvas with one for each ray of a turn, rounded up to a multiple of 32 for every backbone."""
+        rays = self.columns.number
+        return None if rays is None else -(-round(rays) // WIDTH_STEP) * WIDTH_STEP
 
 
 def estimate_sensor(tally: Tally) -> SensorEstimate:
@@ -166,12 +172,12 @@ def elevation_peaks_deg(elevations: np.ndarray) -> np.ndarray | None:
 
 
 def _height(tally: Tally) -> Estimate:
-    """Over the road where some scans are labelled, else over what lies low and level."""
-    road, ground = sum(tally.road_heights.values()), sum(tally.ground_heights.values())
+    """Over the road where at least a quarter of the scans show it, else over what lies low and level."""
+    road = sum(tally.road_heights.values())
     heights, how = tally.road_heights, "road plane 3-12 m away"
-    if not road:
+    if 4 * road < tally.scans:
         heights, how = tally.ground_heights, "ground plane 3-12 m away"
-    if 4 * max(road, ground) < tally.scans or not heights:
+    if 4 * sum(heights.values()) < tally.scans or not heights:
         return Estimate(value=None, how="no level ground 3-12 m away")
     return Estimate(
         value=round(_quantile(heights, 0.5) * HEIGHT_UNIT_M, 2), how=how, **_spread(heights, HEIGHT_UNIT_M)
@@ -186,11 +192,11 @@ def _returns(tally: Tally, beams: Estimate, columns: Estimate) -> Estimate:
 
 
 def _remission(tally: Tally) -> Estimate:
-    if not tally.usable_points:
+    if not tally.remission_points:
         return Estimate(value=None, how="no points")
     if tally.remission_values is None:
-        low, high = _remission_ends(tally)
-        return Estimate(value="continuous", how=f"more than 512 values, {low} to {high}")
+        low, high = bins.quantiles(tally.remissions, bins.remission_centres(), (0.0, 1.0)) or [0.0, 0.0]
+        return Estimate(value="continuous", how=f"more than 512 values, {low:g} to {high:g}")
     values = np.array(sorted(tally.remission_values))
     if len(values) == 1:
         return Estimate(value="constant", how=f"every point has {values[0]:g}")
@@ -199,12 +205,6 @@ def _remission(tally: Tally) -> Estimate:
     if step is None:
         return Estimate(value=f"{len(values)} values", how=f"{span}, in no equal steps")
     return Estimate(value=f"steps of {step:g}", how=span)
-
-
-def _remission_ends(tally: Tally) -> tuple[str, str]:
-    ends = bins.quantiles(tally.remissions, bins.remission_centres(), (0.0, 1.0)) or [0.0, 0.0]
-    low = "negative" if tally.remissions[-1] else f"{ends[0]:g}"
-    return low, "more than 65,664" if tally.remissions[-2] else f"{ends[1]:g}"
 
 
 def common_step(values: np.ndarray) -> float | None:
@@ -233,8 +233,8 @@ def mean_range_m(tally: Tally) -> float | None:
 
 
 def mean_remission(tally: Tally) -> float | None:
-    """Mean remission of the usable points."""
-    return tally.remission_sum / SUM_UNIT / tally.usable_points if tally.usable_points else None
+    """Mean remission of the points whose remission is usable."""
+    return tally.remission_sum / SUM_UNIT / tally.remission_points if tally.remission_points else None
 
 
 def _mode(counts: Counter) -> tuple:

@@ -17,6 +17,7 @@ from lidartune.errors import UserError
 from lidartune.processes import Progress, in_processes, reporter
 from lidartune.scans import Dataset, ScanFile, Taxonomy, check_scan
 from lidartune.scans.statistics import canvas_moments
+from lidartune.survey.bins import FARTHEST_M, LARGEST_REMISSION
 from lidartune.survey.stats_journal import Journal
 from lidartune.survey.stats_sums import Fault, ScanSums, Sums
 
@@ -90,7 +91,12 @@ def measure(
     if sums.faults and not skip_faulty:
         raise _refused(sums.faults, sums.done)
     if not sums.points:
-        raise UserError("not one point to count", where=dataset.root, do="name sequences that hold labelled scans")
+        raise UserError(
+            "not one point to count",
+            where=dataset.root,
+            found=_listed(sums.faults) if sums.faults else None,
+            do="name sequences that hold labelled scans with --sequences",
+        )
     return sums
 
 
@@ -104,7 +110,7 @@ class _Listing:
 
 def _look_at_files(dataset: Dataset, settings: StatsSettings, progress: Progress) -> _Listing:
     """Every file's name, size and time of change, hashed; scans without labels or with sizes that cannot be."""
-    total = sum(len(dataset.scans([number])) for number in settings.sequences)
+    total = sum(_scans_in(dataset, number) for number in settings.sequences)
     digest, faults, count = hashlib.sha256(), [], 0
     with reporter(progress is True, total, "looking at the files") as report:
         for scan in _chosen(dataset, settings, total):
@@ -120,6 +126,19 @@ def _look_at_files(dataset: Dataset, settings: StatsSettings, progress: Progress
                 digest.update(f"{faults[-1]}\n".encode())
             report(count, total)
     return _Listing(total, count, digest.hexdigest(), tuple(faults))
+
+
+def _scans_in(dataset: Dataset, number: int) -> int:
+    try:
+        return len(dataset.scans([number]))
+    except UserError as error:
+        if any((dataset.sequences[number] / "velodyne").glob("*.bin")):
+            raise
+        raise UserError(
+            error.what,
+            where=dataset.sequences[number],
+            do="unpack its scans, or name the other sequences with --sequences",
+        ) from None
 
 
 def _chosen(dataset: Dataset, settings: StatsSettings, available: int) -> Iterator[ScanFile]:
@@ -145,9 +164,13 @@ def _sums_of(taxonomy: Taxonomy, sensor: Sensor, scan: ScanFile) -> ScanSums | F
     except (UserError, OSError) as error:
         return Fault(_name(scan), _short(error))
     found = np.bincount(ids.astype(np.intp))
+    finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
+    distance, remission = np.linalg.norm(finite[:, :3], axis=1), finite[:, 3]
     return ScanSums(
         counts={int(raw): int(found[raw]) for raw in np.flatnonzero(found)},
         moments=canvas_moments(project(points, sensor)),
+        far=int((distance > FARTHEST_M).sum()),
+        odd_remissions=int(((remission < 0) | (remission > LARGEST_REMISSION)).sum()),
     )
 
 
@@ -169,13 +192,18 @@ def _short(error: UserError | OSError) -> str:
     return ": ".join([error.what, *found])
 
 
-def _refused(faults: tuple[Fault, ...], looked_at: int) -> UserError:
+def _listed(faults: tuple[Fault, ...]) -> str:
+    """The first of them, one in a line."""
     shown = [f"{fault.scan}: {fault.reason}" for fault in faults[:10]]
     if len(faults) > 10:
         shown.append(f"and {len(faults) - 10:,} more")
+    return ("\n" + " " * 10).join(shown)
+
+
+def _refused(faults: tuple[Fault, ...], looked_at: int) -> UserError:
     return UserError(
         f"{len(faults):,} of {looked_at:,} scans cannot be counted; nothing was written",
-        found=("\n" + " " * 10).join(shown),
+        found=_listed(faults),
         wanted="whole points and labels in every scan, all of the taxonomy's ids",
         do="mend these scans, choose the taxonomy that fits, or leave them out with --skip-faulty",
     )

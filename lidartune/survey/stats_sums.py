@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,12 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class ScanSums:
-    """One scan: raw id -> points, and the moments of its canvas."""
+    """One scan: raw id -> points, the moments of its canvas, and points that are farther or brighter than can be."""
 
     counts: Mapping[int, int]
     moments: Moments
+    far: int = 0
+    odd_remissions: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +39,7 @@ class Sums:
         largest: points of the largest scan.
         counts: raw id -> points, exact; ids that never occur are not there.
         moments: of all valid pixels, by channel.
+        far, odd_remissions: points beyond what a lidar reaches, and with remission that cannot be; both are counted.
         faults: the scans that were left out.
     """
 
@@ -44,6 +47,8 @@ class Sums:
     largest: int = 0
     counts: Mapping[int, int] = field(default_factory=dict)
     moments: Moments = field(default_factory=Moments)
+    far: int = 0
+    odd_remissions: int = 0
     faults: tuple[Fault, ...] = ()
 
     @property
@@ -58,13 +63,7 @@ class Sums:
     def joined(self, scan: ScanSums | Fault) -> Sums:
         """With one more scan."""
         if isinstance(scan, Fault):
-            return Sums(
-                done=self.done + 1,
-                largest=self.largest,
-                counts=self.counts,
-                moments=self.moments,
-                faults=(*self.faults, scan),
-            )
+            return replace(self, done=self.done + 1, faults=(*self.faults, scan))
         counts = dict(self.counts)
         for raw, points in scan.counts.items():
             counts[raw] = counts.get(raw, 0) + points
@@ -73,6 +72,8 @@ class Sums:
             largest=max(self.largest, sum(scan.counts.values())),
             counts=counts,
             moments=self.moments.joined(scan.moments),
+            far=self.far + scan.far,
+            odd_remissions=self.odd_remissions + scan.odd_remissions,
             faults=self.faults,
         )
 
@@ -92,6 +93,8 @@ class Sums:
             "pixels": self.moments.count,
             "mean": self.moments.mean.tolist(),
             "squares": self.moments.squares.tolist(),
+            "far": self.far,
+            "odd_remissions": self.odd_remissions,
             "faults": [[fault.scan, fault.reason] for fault in self.faults],
         }
 
@@ -103,5 +106,7 @@ class Sums:
             largest=int(entry["largest"]),
             counts={int(raw): int(points) for raw, points in entry["counts"]},
             moments=Moments(int(entry["pixels"]), np.array(entry["mean"], float), np.array(entry["squares"], float)),
+            far=int(entry["far"]),
+            odd_remissions=int(entry["odd_remissions"]),
             faults=tuple(Fault(str(scan), str(reason)) for scan, reason in entry["faults"]),
         )

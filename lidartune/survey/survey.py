@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import filecmp
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,14 @@ import numpy as np
 
 from lidartune.processes import Progress, in_processes
 from lidartune.scans.dataset import Dataset, ScanFile, spread
-from lidartune.scans.taxonomy import Taxonomy
-from lidartune.survey.findings import Finding, Findings
+from lidartune.scans.taxonomy import Taxonomy, built_in_taxonomies, load_taxonomy
+from lidartune.survey.findings import KINDS, Finding, Findings, counted
 from lidartune.survey.inventory import SequenceFiles, take_inventory
 from lidartune.survey.sensor import Estimate, SensorEstimate, estimate_sensor
 from lidartune.survey.tally import ScanResult, Tally, tally_scan
 
 ORDERS = 20  # scans of each sequence whose order is looked at
-_COMPARED = 1000  # pairs of files compared byte by byte, at most
+IDS_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +37,7 @@ class Survey:
 
     Attributes:
         class_points: (num_classes,) int64, points of each class of the taxonomy; those of unknown ids are not in it.
+        whole: scans that were read with their labels, without a fault in either.
         seconds_per_scan: of one process; None where too few scans were read to say.
     """
 
@@ -48,6 +48,7 @@ class Survey:
     sensor: SensorEstimate
     class_points: np.ndarray
     findings: list[Finding]
+    whole: tuple[ScanFile, ...] = ()
     seconds_per_scan: float | None = None
 
     @property
@@ -71,7 +72,8 @@ def survey_dataset(
     sequences = take_inventory(dataset, findings)
     jobs = [job for files in sequences for job in _jobs(spread(files.scans, scans_per_sequence))]
     tallies = {files.name: Tally() for files in sequences}
-    repeated = _Repeated()
+    repeated = _Repeated({files.name: files.splits for files in sequences}, findings)
+    whole = []
     names = dataset.taxonomy.names
     work = partial(
         tally_scan, lookup=dataset.taxonomy.lookup, road_class=names.index("road") if "road" in names else None
@@ -81,12 +83,12 @@ def survey_dataset(
     for (scan, look_at_order), result in results:
         tallies[scan.sequence].add(result.tally)
         _note(scan, result, findings)
+        if scan.labels is not None and result.error is None and not result.unknown:
+            whole.append(scan)
         repeated.add(scan, result)
         seconds[look_at_order].append(result.seconds)
-    repeated.note(findings)
-    total = Tally()
-    for tally in tallies.values():
-        total.add(tally)
+    total = together(tallies.values())
+    _describe_unknown(total, dataset.taxonomy, findings)
     return Survey(
         root=dataset.root,
         taxonomy=dataset.taxonomy,
@@ -95,6 +97,7 @@ def survey_dataset(
         sensor=estimate_sensor(total),
         class_points=_class_points(total, dataset.taxonomy),
         findings=findings.sorted(),
+        whole=tuple(whole),
         seconds_per_scan=_seconds_per_scan(seconds),
     )
 
@@ -110,13 +113,37 @@ def _note(scan: ScanFile, result: ScanResult, findings: Findings) -> None:
     if result.error is not None:
         broken = scan.labels if result.tally.scans and scan.labels is not None else scan.points
         findings.add_error(result.error, broken)
-    for raw, points in result.unknown.items():
-        findings.add("unknown-id", scan.labels or scan.points, f"{points:,} points", points=points, detail=f"id {raw}")
+    if result.unknown:
+        points = sum(result.unknown.values())
+        findings.add("unknown-id", scan.labels or scan.points, counted(points, "point"), points=points)
     tally = result.tally
-    odd = {"nan": tally.nan_points, "infinite": tally.infinite_points, "origin": tally.origin_points}
+    odd = {
+        "nan": tally.nan_points,
+        "infinite": tally.infinite_points,
+        "far": tally.far_points,
+        "odd-remission": tally.odd_remissions,
+        "origin": tally.origin_points,
+    }
     for kind, points in odd.items():
         if points:
-            findings.add(kind, scan.points, f"{points:,} of {tally.points:,} points", points=points)
+            findings.add(kind, scan.points, f"{points:,} of {counted(tally.points, 'point')}", points=points)
+
+
+def _describe_unknown(tally: Tally, taxonomy: Taxonomy, findings: Findings) -> None:
+    """Names the commonest of the unknown ids, and the built-in taxonomies that know every id that occurs."""
+    unknown = [(raw, points) for raw, points in tally.raw_ids.items() if raw not in taxonomy.learning_map]
+    if not unknown:
+        return
+    unknown.sort(key=lambda item: (-item[1], item[0]))
+    named = [f"id {raw} ({counted(points, 'point')})" for raw, points in unknown[:IDS_NAMED]]
+    others = len(unknown) - len(named)
+    here = tally.raw_ids.keys()
+    fitting = [name for name in built_in_taxonomies() if here <= load_taxonomy(name).learning_map.keys()]
+    findings.describe(
+        "unknown-id",
+        detail=", ".join(named) + (f" and {counted(others, 'other id')}" if others else ""),
+        do=f"take --taxonomy {' or '.join(fitting)}: every id is known there" if fitting else KINDS["unknown-id"].do,
+    )
 
 
 def _seconds_per_scan(seconds: dict[bool, deque[float]]) -> float | None:
@@ -125,30 +152,25 @@ def _seconds_per_scan(seconds: dict[bool, deque[float]]) -> float | None:
 
 
 class _Repeated:
-    """Scans that are the same, byte for byte, as an earlier one."""
+    """Scans that are the same, byte for byte, as an earlier one; worse where the two are in different splits."""
 
-    def __init__(self) -> None:
-        self._first: dict[int, Path] = {}
-        self._pairs: list[tuple[Path, Path]] = []
+    def __init__(self, splits: Mapping[str, tuple[str, ...]], findings: Findings) -> None:
+        self._splits, self._findings = splits, findings
+        self._first: dict[bytes, dict[tuple[str, ...], Path]] = {}
 
     def add(self, scan: ScanFile, result: ScanResult) -> None:
+        """Notes the scan if one like it came before."""
         if not result.tally.points:
             return
-        earlier = self._first.setdefault(result.head, scan.points)
-        if earlier != scan.points and len(self._pairs) < _COMPARED:
-            self._pairs.append((earlier, scan.points))
-
-    def note(self, findings: Findings) -> None:
-        for earlier, later in self._pairs:
-            if _same(earlier, later):
-                findings.add("same-scan", later, f"as {earlier}")
-
-
-def _same(first: Path, second: Path) -> bool:
-    try:
-        return filecmp.cmp(first, second, shallow=False)
-    except OSError:
-        return False
+        mine = self._splits[scan.sequence]
+        earlier = self._first.setdefault(result.digest, {})
+        other = next((splits for splits in earlier if splits and mine and splits != mine), None)
+        if other is not None:
+            said = f"in {' and '.join(mine)}; in {' and '.join(other)}: {earlier[other]}"
+            self._findings.add("split-leak", scan.points, said)
+        elif earlier:
+            self._findings.add("same-scan", scan.points, f"as {next(iter(earlier.values()))}")
+        earlier.setdefault(mine, scan.points)
 
 
 def _class_points(tally: Tally, taxonomy: Taxonomy) -> np.ndarray:

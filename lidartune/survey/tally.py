@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from lidartune.scans.dataset import ScanFile
 from lidartune.scans.files import read_labels, read_points
 from lidartune.survey import bins
 from lidartune.survey.ground import ground_height_m, road_height_m
-from lidartune.survey.kernels import DISTINCT, INFINITE, NAN, ORIGIN, count_points, distinct_bits
+from lidartune.survey.kernels import DISTINCT, FAR, INFINITE, NAN, ODD_REMISSION, ORIGIN, count_points, distinct_bits
 from lidartune.survey.turn import turn_of
 
 SUM_UNIT = 2**20  # sums are kept as whole numbers of 1 / 2**20, so that their order does not matter
@@ -34,7 +34,10 @@ class Tally:
 
     Attributes:
         labelled_scans, labelled_points: of scans whose labels fit their points.
-        ranges, elevations, azimuths, remissions: usable points in the bins of `lidartune.survey.bins`.
+        far_points: farther than FARTHEST_M.
+        odd_remissions: usable points whose remission is negative or larger than LARGEST_REMISSION.
+        ranges, elevations, azimuths: usable points in the bins of `lidartune.survey.bins`.
+        remissions: those of them without odd_remissions.
         range_sum, remission_sum: in units of 1 / SUM_UNIT.
         raw_ids: points of each raw label id.
         orders, beams, columns, columns_from, top, bottom: how many of the scans whose order was looked at have each
@@ -52,6 +55,8 @@ class Tally:
     nan_points: int = 0
     infinite_points: int = 0
     origin_points: int = 0
+    far_points: int = 0
+    odd_remissions: int = 0
     range_sum: int = 0
     remission_sum: int = 0
     ranges: np.ndarray = field(default_factory=lambda: _zeros(bins.RANGE_BINS))
@@ -71,8 +76,13 @@ class Tally:
 
     @property
     def usable_points(self) -> int:
-        """Points that are neither NaN, nor infinite, nor at the origin."""
-        return self.points - self.nan_points - self.infinite_points - self.origin_points
+        """Points that are neither NaN, nor infinite, nor at the origin, nor beyond any lidar's reach."""
+        return self.points - self.nan_points - self.infinite_points - self.origin_points - self.far_points
+
+    @property
+    def remission_points(self) -> int:
+        """The usable points whose remission is usable too."""
+        return self.usable_points - self.odd_remissions
 
     def add(self, other: Tally) -> None:
         """Adds another's counts to these."""
@@ -96,8 +106,8 @@ class ScanResult:
     tally: Tally
     unknown: dict[int, int] = field(default_factory=dict)
     error: UserError | None = None
-    head: int = 0
-    """The same points have the same head; so have, rarely, others: compare the files."""
+    digest: bytes = b""
+    """Of all points: scans with the same one are the same, byte for byte."""
     seconds: float = 0.0
 
 
@@ -131,7 +141,10 @@ def tally_scan(job: tuple[ScanFile, bool], *, lookup: np.ndarray, road_class: in
     angles = _count(points, road, tally)
     if look_at_order and tally.usable_points:
         _note_turn(points, angles, tally)
-    return ScanResult(tally=tally, unknown=unknown, error=error, head=_head(points), seconds=time.monotonic() - started)
+    return ScanResult(
+        tally=tally, unknown=unknown, error=error, digest=hashlib.blake2b(points.data, digest_size=12).digest(),
+        seconds=time.monotonic() - started,
+    )  # fmt: skip
 
 
 def _labels_of(path: Path | None, points: int) -> tuple[np.ndarray | None, UserError | None]:
@@ -148,15 +161,18 @@ def _labels_of(path: Path | None, points: int) -> tuple[np.ndarray | None, UserE
 
 def _count(points: np.ndarray, road: np.ndarray | None, tally: Tally) -> np.ndarray:
     """Counts the points; returns their angles (N, 2) as `count_points` does."""
-    faults = _zeros(3)
+    faults = _zeros(5)
     angles, near = np.empty((len(points), 2)), np.empty(len(points), np.bool_)
     range_sum, remission_sum = count_points(
         points, faults, tally.ranges, tally.elevations, tally.azimuths, tally.remissions, angles, near
     )
     tally.range_sum, tally.remission_sum = round(range_sum * SUM_UNIT), round(remission_sum * SUM_UNIT)
     tally.nan_points, tally.infinite_points, tally.origin_points = (int(faults[i]) for i in (NAN, INFINITE, ORIGIN))
+    tally.far_points, tally.odd_remissions = int(faults[FAR]), int(faults[ODD_REMISSION])
     _note_height(points, near, road, tally)
-    remission = points[:, 3] if not faults.any() else points[~np.isnan(angles[:, 0]), 3]
+    remission = points[:, 3]
+    if faults.any():
+        remission = remission[~np.isnan(angles[:, 0]) & (remission >= 0) & (remission <= bins.LARGEST_REMISSION)]
     values = distinct_bits(np.ascontiguousarray(remission).view(np.uint32))
     tally.remission_values = None if len(values) > DISTINCT else frozenset(values.view(np.float32).tolist())
     return angles
@@ -184,8 +200,3 @@ def _note_turn(points: np.ndarray, angles: np.ndarray, tally: Tally) -> None:
     if turn.top_deg is not None and turn.bottom_deg is not None:
         tally.top[round(turn.top_deg / ANGLE_UNIT_DEG)] += 1
         tally.bottom[round(turn.bottom_deg / ANGLE_UNIT_DEG)] += 1
-
-
-def _head(points: np.ndarray) -> int:
-    """A hash of the first 4,096 points and their number."""
-    return len(points) << 32 | zlib.crc32(points[:4096].tobytes())

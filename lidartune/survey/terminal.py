@@ -1,4 +1,4 @@
-"""A survey in a terminal of 100 columns: tables, then what differs, then what is wrong."""
+"""A survey in a terminal of at most 100 columns: tables, then what differs, then what is wrong."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from rich.table import Table
 from rich.text import Text
 
 from lidartune.survey import texts
-from lidartune.survey.differences import differences
-from lidartune.survey.findings import KINDS, Finding
-from lidartune.survey.overview import overview
+from lidartune.survey.differences import Difference, differences
+from lidartune.survey.findings import Finding, counted
+from lidartune.survey.overview import BAR_COUNT, overview
 from lidartune.survey.survey import Survey
 
 WIDTH = 100
 _FILES_SHOWN = 3
+_NAMES, _HOW = 21, 20  # columns for the names of the overview's rows, and for how they were found
 
 
 def print_surveys(surveys: Sequence[Survey], names: Sequence[str], console: Console) -> None:
     """All but the findings, which stand best at the end: `print_findings`."""
-    console.print(_overview(surveys, names))
+    console.print(_overview(surveys, names, console), crop=False)
     console.print()
     for survey, name in zip(surveys, names, strict=True):
         if rows := texts.splits(survey):
             _print_table(f"{name}: splits of the taxonomy", texts.SPLIT_HEADS, rows, console)
-        _print_table(f"{name}: sequences", *_sequences(survey), console)
+        _print_table(f"{name}: sequences", *_sequences(survey, console.width), console)
     if any(survey.tally.labelled_points for survey in surveys):
-        _print_table("Class shares, of all labelled points", *texts.classes(surveys, names), console)
+        _print_table(texts.SHARES, *texts.classes(surveys, names), console)
     if len(surveys) == 2:
         print_differences(surveys, names, console)
 
@@ -39,11 +40,16 @@ def print_differences(surveys: Sequence[Survey], names: Sequence[str], console: 
     console.print(Text("What differs, the largest first (0 alike, 1 nothing in common)", style="bold"))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for difference in found:
-        table.add_row(Text(f"{difference.size:.2f}"), Text(difference.sentence))
+        table.add_row(Text(size_text(difference)), Text(difference.sentence))
     for line in unknown:
         table.add_row(Text("?"), Text(line))
     console.print(table if found or unknown else Text("  nothing that is worth naming"))
     console.print()
+
+
+def size_text(difference: Difference) -> str:
+    """The size, or a dash where it has none."""
+    return "–" if difference.size is None else f"{difference.size:.2f}"
 
 
 def print_findings(surveys: Sequence[Survey], names: Sequence[str], console: Console) -> None:
@@ -58,15 +64,15 @@ def print_end(surveys: Sequence[Survey], seconds: float, processes: int, console
     """The verdict, how long it took, and how long everything would have taken."""
     read, found = (sum(values) for values in zip(*((s.tally.scans, _readable(s)) for s in surveys), strict=True))
     each = max((s.seconds_per_scan or 0.0 for s in surveys), default=0.0)
-    speed = f", {1 / each:,.0f} scans/s in each of {texts.counted(processes, 'process', 'processes')}" if each else ""
-    line = f"Read {read:,} of {found:,} scans in {seconds:,.1f} s{speed}."
+    speed = f", {1 / each:,.0f} scans/s in each of {counted(processes, 'process', 'processes')}" if each else ""
+    line = f"Read {read:,} of {counted(found, 'scan')} in {seconds:,.1f} s{speed}."
     if read < found and each:
         line += f" All of them would take about {_duration(found * each / processes)}."
     console.print(Text(line, style="dim"))
-    wrong = sum(finding.wrong for survey in surveys for finding in survey.findings)
+    wrong = len({finding.kind for survey in surveys for finding in survey.findings if finding.wrong})
     verdict = Text("Nothing is wrong.", style="bold green")
     if wrong:
-        verdict = Text(f"{wrong} kind{'s' if wrong > 1 else ''} of fault, listed above.", style="bold red")
+        verdict = Text(f"{counted(wrong, 'kind')} of fault, listed above.", style="bold red")
     console.print(verdict)
 
 
@@ -84,31 +90,33 @@ def _print_finding(finding: Finding, name: str, console: Console) -> None:
     label, style = ("wrong", "bold red") if finding.wrong else ("note", "yellow")
     line = Text(f"{label}: ", style=style).append(f"{name}: " if name else "", style="")
     console.print(line.append(texts.finding_text(finding), style=""), soft_wrap=True)
-    if finding.kind != "split-elsewhere":
-        for file in finding.first[:_FILES_SHOWN]:
-            console.print(Text(f"    {file['path']}" + (f"  {file['found']}" if file["found"] else "")), soft_wrap=True)
-        if finding.first and finding.count > _FILES_SHOWN:
-            console.print(Text(f"    and {finding.count - _FILES_SHOWN:,} more", style="dim"))
-    console.print(Text(f"    next: {KINDS[finding.kind].do}", style="dim"), soft_wrap=True)
+    for file in finding.first[:_FILES_SHOWN]:
+        console.print(Text(f"    {file['path']}" + (f"  {file['found']}" if file["found"] else "")), soft_wrap=True)
+    if finding.count > _FILES_SHOWN:
+        console.print(Text(f"    and {finding.count - _FILES_SHOWN:,} more", style="dim"))
+    console.print(Text(f"    next: {finding.next}", style="dim"), soft_wrap=True)
 
 
-def _overview(surveys: Sequence[Survey], names: Sequence[str]) -> Table:
+def _overview(surveys: Sequence[Survey], names: Sequence[str], console: Console) -> Table:
     table = _empty()
     table.add_column("", no_wrap=True)
+    bar_count = min(BAR_COUNT, max(4, (console.width - _NAMES - _HOW) // len(surveys) - 2))
     for name in names:
-        table.add_column(Text(name), overflow="fold")
-    table.add_column("how it was found", style="dim", overflow="fold")
-    for rows in overview(surveys).values():
+        table.add_column(Text(name), overflow="fold", min_width=bar_count)
+    table.add_column("how it was found", style="dim", overflow="fold", min_width=8)
+    for rows in overview(surveys, bar_count=bar_count, plain=console.options.ascii_only).values():
         for row in rows:
             table.add_row(row.name, *(Text(v, style="dim" if v == texts.UNKNOWN else "") for v in row.values), row.how)
         table.add_section()
     return table
 
 
-def _sequences(survey: Survey) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of all sequences, without their splits; in two blocks beside each other where they are many."""
+def _sequences(survey: Survey, width: int) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of all sequences, without their splits; in two blocks beside each other where they are many and
+    both fit."""
     heads, *rows = [[row[0], *row[2:6]] for row in (texts.SEQUENCE_HEADS, *texts.sequences(survey))]
-    if len(rows) > 6:
+    block = sum(max(map(len, column)) + 2 for column in zip(heads, *rows, strict=True))
+    if len(rows) > 6 and 2 * block <= width:
         length = -(-len(rows) // 2)
         rest = [*rows[length:], [""] * len(heads)]
         rows = [row + rest[at] for at, row in enumerate(rows[:length])]
@@ -124,11 +132,16 @@ def _print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]
     """Text in columns under a title: names to the left, figures to the right."""
     console.print(Text(title, style="bold"))
     table = _empty()
-    for head in heads:
+    for at, head in enumerate(heads):
         left = head in ("class", "split", "seq", "sequences", "raw ids")
-        folds = head in ("raw ids", "sequences") or head.endswith(" %")  # long lists, and names of folders
-        table.add_column(Text(head), justify="left" if left else "right", no_wrap=not folds, overflow="fold")
+        folds = head in ("raw ids", "sequences")  # long lists
+        figures = 0 if folds else max((len(row[at]) for row in rows), default=0)  # never cut, however narrow
+        long_head = head.endswith(" %") or head == texts.RATIO  # names of folders
+        table.add_column(
+            Text(head), justify="left" if left else "right", no_wrap=not (folds or long_head), overflow="fold",
+            min_width=figures if long_head else max(figures, len(head)) if not folds else None,
+        )  # fmt: skip
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    console.print(table, crop=False)
     console.print()

@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from lidartune.scans.splits import spelled
 from lidartune.survey import bins
-from lidartune.survey.findings import KINDS, Finding
+from lidartune.survey.findings import KINDS, Finding, counted
 from lidartune.survey.sensor import Estimate
 from lidartune.survey.survey import SequenceSurvey, Survey, by_split, together
 
 UNKNOWN, NA = "unknown", "n/a"
-IDS_SHOWN = 5
+SHARES = "Class shares, of the labelled points without the ignored ones"
+RATIO = "ratio = first / second"
+IGNORED, NO_CLASS = "ignored, of all points", "unknown ids, of all points"
 
 
 def short_names(roots: Sequence[Path]) -> list[str]:
     """A name for each folder: its own, with as many of the folders above it as tell them apart."""
     parts = [root.resolve().parts for root in roots]
     for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
+        names = [str(Path(*part[-depth:])) for part in parts]
         if len(set(names)) == len(names):
             return names
     return [f"{name} ({number})" for number, name in enumerate(names, start=1)]
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 scan`, `2,000 scans`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def size_text(size: float) -> str:
@@ -61,10 +60,17 @@ SPLIT_HEADS = ["split", "sequences", "scans", "labelled", "points read", "size M
 def splits(survey: Survey) -> list[list[str]]:
     """A row for each split of the taxonomy that has sequences here; empty where the taxonomy has no splits."""
     return [
-        [name, spelled(int(sequence.files.name) for sequence in sequences), *_sums(sequences)]
+        [name, _spelled(survey, name, sequences), *_sums(sequences)]
         for name, sequences in by_split(survey).items()
         if survey.taxonomy.split
     ]
+
+
+def _spelled(survey: Survey, split: str, sequences: Sequence[SequenceSurvey]) -> str:
+    """`11-19, without 20, 21`: the sequences that are here, and those of the split that are not."""
+    here = {int(sequence.files.name) for sequence in sequences}
+    absent = set(survey.taxonomy.split.get(split, ())) - here
+    return spelled(here) + (f", without {spelled(absent)}" if absent else "")
 
 
 def _sums(sequences: Sequence[SequenceSurvey]) -> list[str]:
@@ -100,9 +106,7 @@ def sequences(survey: Survey) -> list[list[str]]:
 
 
 def classes(surveys: Sequence[Survey], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of the class shares, in percent of all labelled points.
-
-    One dataset has its raw ids beside them, two have their ratio.
+    """Heads and rows of `class_shares`, in percent. One dataset has its raw ids beside them, two have their ratio.
     """
     shares = [class_shares(survey) for survey in surveys]
     every = list(dict.fromkeys(name for own in shares for name in own))
@@ -115,21 +119,31 @@ def classes(surveys: Sequence[Survey], names: Sequence[str]) -> tuple[list[str],
     for name, first, second in zip(every, *columns, strict=True):
         ratio = f"{first / second:,.3g}" if first and second else NA
         rows.append([name, percent(first), percent(second), ratio])
-    return ["class", *(f"{name} %" for name in names), "ratio"], rows
+    return ["class", *(f"{name} %" for name in names), RATIO], rows
 
 
 def class_shares(survey: Survey) -> dict[str, float]:
-    """Class name -> share of all labelled points; `unknown ids` among them where there are any."""
-    labelled, known = survey.tally.labelled_points, int(survey.class_points.sum())
-    points = zip(survey.taxonomy.names, survey.class_points.tolist(), strict=True)
-    shares = {name: count / max(1, labelled) for name, count in points}
-    return shares | ({"unknown ids": 1 - known / labelled} if known < labelled else {})
+    """Class name -> share of the labelled points without the ignored ones; then what is left out, as the share of all
+    that it is, where there is any."""
+    taxonomy, points = survey.taxonomy, survey.class_points
+    labelled, counted_ = survey.tally.labelled_points, compared_points(survey)
+    kept = [c for c in range(taxonomy.num_classes) if c not in taxonomy.ignore]
+    shares = {taxonomy.names[c]: int(points[c]) / max(1, counted_) for c in kept}
+    left_out = {IGNORED: int(points.sum()) - counted_, NO_CLASS: labelled - int(points.sum())}
+    return shares | {name: count / labelled for name, count in left_out.items() if count}
+
+
+def compared_points(survey: Survey) -> int:
+    """Labelled points of the classes that are not ignored: what shares are shares of."""
+    return int(np.delete(survey.class_points, list(survey.taxonomy.ignore)).sum())
 
 
 def _raw_texts(survey: Survey) -> dict[str, str]:
     """Class name -> the raw ids with points that lead to it, each with its share in percent."""
     found: dict[str, list[str]] = {}
+    ignored = {survey.taxonomy.names[c] for c in survey.taxonomy.ignore}
     for raw, label, name, _, share in raw_ids(survey):
+        name = IGNORED if name in ignored else NO_CLASS if name == "–" else name
         if share != "0":
             found.setdefault(name, []).append(f"{raw} {label} {share}")
     return {name: ", ".join(parts) for name, parts in found.items()}
@@ -139,13 +153,15 @@ RAW_HEADS = ["id", "label", "class", "points", "share %"]
 
 
 def raw_ids(survey: Survey) -> list[list[str]]:
-    """A row for each raw id that occurs, and for each id of the taxonomy that does not."""
+    """A row for each raw id that occurs, and for each id of the taxonomy that does not; shares as `class_shares`."""
     taxonomy, rows = survey.taxonomy, []
     for raw in sorted(survey.tally.raw_ids.keys() | taxonomy.learning_map.keys()):
         points = survey.tally.raw_ids.get(raw, 0)
         known = raw in taxonomy.learning_map
         names = [taxonomy.labels.get(raw, "–"), taxonomy.names[taxonomy.learning_map[raw]]] if known else ["–", "–"]
-        rows.append([str(raw), *names, f"{points:,}", percent(points / max(1, survey.tally.labelled_points))])
+        compared = known and taxonomy.learning_map[raw] not in taxonomy.ignore
+        whole = compared_points(survey) if compared else survey.tally.labelled_points
+        rows.append([str(raw), *names, f"{points:,}", percent(points / max(1, whole))])
     return rows
 
 
@@ -155,25 +171,13 @@ def percent(share: float) -> str:
 
 
 def listed(findings: Sequence[Finding], *, wrong: bool) -> list[Finding]:
-    """Those that are wrong, or those that are not; of unknown ids the commonest, the others in one."""
-    chosen = [finding for finding in findings if finding.wrong == wrong]
-    unknown = [finding for finding in chosen if finding.kind == "unknown-id"]
-    hidden = unknown[IDS_SHOWN:] if len(unknown) > IDS_SHOWN + 1 else []
-    if not hidden:
-        return chosen
-    points, most = sum(f.points for f in hidden), max(f.count for f in hidden)
-    others = Finding(kind="unknown-id", detail=f"{len(hidden):,} other ids", count=most, points=points)
-    at = chosen.index(hidden[0])
-    return [*chosen[:at], others, *chosen[at + len(hidden) :]]
+    """Those that are wrong, or those that are not."""
+    return [finding for finding in findings if finding.wrong == wrong]
 
 
 def finding_text(finding: Finding) -> str:
     """One line: what, how many files or sequences, and how many points."""
-    if finding.kind == "unknown-id":
-        points = counted(finding.points, "point")
-        scans = f" in {counted(finding.count, 'scan')}" if finding.first else ""
-        return f"{KINDS[finding.kind].what}: {finding.detail}, {points}{scans}"
-    if finding.kind == "split-elsewhere":
-        return "; ".join(f"split {f['path']}: {f['found']} are not here" for f in finding.first)
     text = f"{KINDS[finding.kind].what}: {finding.count:,}"
+    if finding.kind == "unknown-id":
+        text = f"{KINDS[finding.kind].what}: {finding.detail}; in {counted(finding.count, 'scan')}"
     return f"{text} ({counted(finding.points, 'point')})" if finding.points else text

@@ -10,11 +10,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from lidartune.survey.findings import counted
+from lidartune.survey.holes import holes_apart
+from lidartune.survey.sensor import WIDTH_STEP
 from lidartune.survey.width_counts import WidthFigures, share
 
 NEAR_BEST = 0.005  # mIoU; the seeds of one training differ by as much or more, so less is no reason for more pixels
 HARDLY_FILLED = 0.25  # share of the pixels a width adds; below it the sensor has no more columns to give
-ALIKE = 0.8  # one domain's fill over another's; below it empty pixels alone tell the domains apart
+NEAR_RAYS = 1.15  # a width within this factor of the sensor's rays stands for them
 
 TOO_NARROW, SUITS, WIDER, TOO_WIDE, UNKNOWN = "too narrow", "suits", "wider than needed", "too wide", "n/a"
 
@@ -42,6 +45,29 @@ def added_fill(narrow: WidthFigures, wide: WidthFigures) -> float:
     return max(0, wide.shown - narrow.shown) / max(1, wide.pixels - narrow.pixels)
 
 
+WIDTH_HEADS = [
+    "domain", "width", "scans", "fill", "shown", "lost", "behind another class", "ceiling mIoU", "ceiling accuracy",
+    "verdict",
+]  # fmt: skip
+EXPLAINED = (
+    "fill: pixels that show a point.",
+    "shown: points that a pixel shows; lost: the others.",
+    "behind another class: points whose pixel shows a point of another class.",
+    "ceiling: the true classes of the pixels through the neighbour vote: what a network that never errs would reach.",
+)
+
+
+def width_rows(named: Mapping[str, Sequence[WidthFigures]]) -> list[list[str]]:
+    """A row of text under WIDTH_HEADS for each domain and width."""
+    rows = []
+    for name, figures in named.items():
+        for f, word in zip(figures, verdicts(figures), strict=True):
+            shares = [share(n, f.points) for n in (f.shown, f.lost, f.other_class)]
+            cells = [_percent(v) for v in (f.fill, *shares, f.ceiling.miou(), f.ceiling.accuracy())]
+            rows.append([name, str(f.width), f"{f.scans:,}", *cells, word])
+    return rows
+
+
 def widths_table(named: Mapping[str, Sequence[WidthFigures]]) -> Table:
     """A row for each domain and width."""
     table = Table(
@@ -49,25 +75,32 @@ def widths_table(named: Mapping[str, Sequence[WidthFigures]]) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
-        caption="fill: pixels that show a point. lost: points that no pixel shows. behind another class: points whose "
-        "pixel shows a point of another class. ceiling: the true classes of the pixels through the neighbour vote.",
+        collapse_padding=True,
+        pad_edge=False,
+        caption=" ".join(EXPLAINED),
         caption_justify="left",
     )
     numbers = ("width", "fill", "shown", "lost", "behind\nanother\nclass", "ceiling\nmIoU", "ceiling\naccuracy")
     for header in ("domain", *numbers, "verdict"):
-        table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
+        figures_width = 7 if header in numbers[1:] else 5 if header == "width" else None  # never cut
+        table.add_column(
+            header, justify="right" if header in numbers else "left", overflow="fold", min_width=figures_width
+        )
     for name, figures in named.items():
-        for i, (f, word) in enumerate(zip(figures, verdicts(figures), strict=True)):
-            shares = [share(n, f.points) for n in (f.shown, f.lost, f.other_class)]
-            cells = [_percent(v) for v in (f.fill, *shares, f.ceiling.miou(), f.ceiling.accuracy())]
-            label = f"{name}\n{f.scans:,} scans" if len(figures) == 1 else (name, f"{f.scans:,} scans", "")[min(i, 2)]
-            table.add_row(Text(label), str(f.width), *cells, word, end_section=i == len(figures) - 1)
+        scans = counted(figures[0].scans, "scan") if figures else ""
+        for i, (_, width, _, *cells) in enumerate(width_rows({name: figures})):
+            label = f"{name}\n{scans}" if len(figures) == 1 else (name, scans, "")[min(i, 2)]
+            table.add_row(Text(label), width, *cells, end_section=i == len(figures) - 1)
     return table
 
 
-def widths_advice(named: Mapping[str, Sequence[WidthFigures]]) -> list[str]:
-    """Sentences: the widths of each domain, then what two domains can share."""
-    lines = [line for name, figures in named.items() for line in _of_domain(name, figures)]
+def widths_advice(
+    named: Mapping[str, Sequence[WidthFigures]], rays: Mapping[str, float | None] | None = None
+) -> list[str]:
+    """Sentences: the widths of each domain, then what two domains can share; `rays` of a turn, where they are known."""
+    lines = []
+    for name, figures in named.items():
+        lines += _of_domain(name, figures) + _unmeasured(name, figures, (rays or {}).get(name))
     for first, second in combinations(named, 2):
         lines += _fill_of_two(first, named[first], second, named[second])
         lines += _shared_by_two(first, named[first], second, named[second])
@@ -110,6 +143,14 @@ def _of_domain(name: str, figures: Sequence[WidthFigures]) -> list[str]:
     return lines
 
 
+def _unmeasured(name: str, figures: Sequence[WidthFigures], rays: float | None) -> list[str]:
+    """Advice must not depend on which widths somebody thought of: the sensor's own should be among them."""
+    if not rays or not figures or any(1 / NEAR_RAYS <= f.width / rays <= NEAR_RAYS for f in figures):
+        return []
+    width = -(-round(rays) // WIDTH_STEP) * WIDTH_STEP
+    return [f"{name}: the sensor has {rays:,.0f} rays a turn: measure {width} too."]
+
+
 def _fill_of_two(
     first: str, first_figures: Sequence[WidthFigures], second: str, second_figures: Sequence[WidthFigures]
 ) -> list[str]:
@@ -119,7 +160,7 @@ def _fill_of_two(
     fills = {width: pair for width, pair in fills.items() if np.isfinite(pair).all() and max(pair) > 0}
     if not fills:
         return []
-    apart = {width: pair for width, pair in fills.items() if min(pair) / max(pair) < ALIKE}
+    apart = {width: pair for width, pair in fills.items() if holes_apart(*pair)}
     pairs = "; ".join(f"{width}: {_percent(a)} and {_percent(b)}" for width, (a, b) in (apart or fills).items())
     if apart:
         reason = "there empty pixels alone tell the domains apart, which is a part of the gap."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
+
+from lidartune.kernels import inlined, kernel
 
 JITTER_CUT = 131070 / 37837.2272
 """No coordinate is moved by more than these 3.46 standard deviations."""
@@ -57,7 +58,7 @@ def augmented(
     return changed[:count], left[:count]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _change(
     points: np.ndarray,
     truth: np.ndarray,
@@ -89,7 +90,7 @@ def _change(
     return count
 
 
-@numba.njit(inline="always")
+@inlined
 def _bits(seed: np.uint64, counter: int) -> np.uint64:
     """64 random bits, number `counter` of SplitMix64 (Steele, Lea and Flood 2014): the same on every machine."""
     z = seed + (np.uint64(counter) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -98,13 +99,13 @@ def _bits(seed: np.uint64, counter: int) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(inline="always")
+@inlined
 def _uniform(seed: np.uint64, counter: int) -> float:
     """A number in [0, 1)."""
     return np.float64(_bits(seed, counter) >> np.uint64(11)) * 2.0**-53
 
 
-@numba.njit(inline="always")
+@inlined
 def _noise(seed: np.uint64, counter: int) -> float:
     """A number of mean 0 and deviation 1: the sum of four uniform ones of 16 bits, centred and scaled."""
     bits, low = _bits(seed, counter), np.uint64(0xFFFF)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lidartune.canvas import Canvas, Sensor, neighbours, project
 from lidartune.scans import Dataset, ScanFile
-from lidartune.threads import in_order, threads
+from lidartune.threads import in_order, thread_pool
 from lidartune.training.memory import Memory
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ class ScanReader:
 
     def _ahead(self, make: Callable[[int], T], count: int) -> Generator[T, None, None]:
         """`make(0)`, `make(1)`, ... in this order, made by other threads before they are asked for."""
-        with threads(self._threads) as pool:
+        with thread_pool(self._threads) as pool:
             yield from in_order(pool, make, range(count), 2 * self._threads)
 
 

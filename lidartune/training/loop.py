@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -122,30 +123,31 @@ def train_epoch(
     torch.manual_seed(derived_seed(spec.seed, "dropout", epoch))
     weights = torch.from_numpy(state.class_weights).to(device)
     order = epoch_order(spec, scans, epoch)
-    stream = reader.training_stream([scans[i] for i in order], spec.canvas, epoch_alteration(spec, epoch))
     losses, rate = [], 0.0
     policy: FreezePolicy | None = None
-    for update in range(recipe.updates_per_epoch):
-        since_start = state.epoch * recipe.updates_per_epoch + update
-        before, policy = policy, policy_at(spec.freeze, recipe, since_start)
-        if policy != before:
-            apply_freeze(state.model, policy)
-        rate = recipe.learning_rate_at(since_start)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        batch = [next(stream) for _ in range(recipe.batch_size)]
-        images, masks, truth = to_batch(batch, device)
-        logits = state.model(state.normalization.apply(images, masks), masks)
-        loss = weighted_loss(logits, truth, weights)
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            first = order[update * recipe.batch_size : (update + 1) * recipe.batch_size]
-            names = ", ".join(f"{scans[i].sequence}/{scans[i].name}" for i in first)
-            raise _diverged(spec, f"the loss became {value} in epoch {epoch}, update {update + 1} (scans {names})")
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
-        losses.append(value)
+    drawn = [scans[i] for i in order]
+    with closing(reader.training_stream(drawn, spec.canvas, epoch_alteration(spec, epoch))) as stream:
+        for update in range(recipe.updates_per_epoch):
+            since_start = state.epoch * recipe.updates_per_epoch + update
+            before, policy = policy, policy_at(spec.freeze, recipe, since_start)
+            if policy != before:
+                apply_freeze(state.model, policy)
+            rate = recipe.learning_rate_at(since_start)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            batch = [next(stream) for _ in range(recipe.batch_size)]
+            images, masks, truth = to_batch(batch, device)
+            logits = state.model(state.normalization.apply(images, masks), masks)
+            loss = weighted_loss(logits, truth, weights)
+            value = float(loss.detach())
+            if not np.isfinite(value):
+                first = order[update * recipe.batch_size : (update + 1) * recipe.batch_size]
+                names = ", ".join(f"{scans[i].sequence}/{scans[i].name}" for i in first)
+                raise _diverged(spec, f"the loss became {value} in epoch {epoch}, update {update + 1} (scans {names})")
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            state.optimizer.step()
+            losses.append(value)
     if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
         raise _diverged(spec, f"weights became infinite in epoch {epoch}")
     state.epoch = epoch

@@ -87,14 +87,14 @@ def open_study_data(config: StudyConfig) -> StudyData:
 
 
 def labelled_counts(stated: Sequence[int | str], available: int) -> dict[int | str, int | Literal["all"]]:
-    """The numbers of scans that are meant by the values of `grid.labelled_scans`, of so many training scans."""
+    """The numbers of scans that are meant by the values of `grid.labelled_scans`, of so many training scans.
+
+    Whatever means all of them is "all": the number itself, too.
+    """
     counts: dict[int | str, int | Literal["all"]] = {}
     for value in stated:
-        if isinstance(value, int):
-            counts[value] = value
-        else:
-            count = available if value == "all" else scans_in(value, available)
-            counts[value] = "all" if count == available else count
+        count = available if value == "all" else scans_in(value, available) if isinstance(value, str) else value
+        counts[value] = "all" if count == available else count
     return counts
 
 
@@ -126,9 +126,9 @@ def labelled_record(config: StudyConfig, data: StudyData) -> list[dict[str, Any]
 
 
 def _labelled_note(config: StudyConfig, available: int) -> tuple[str, ...]:
-    """What the study's shares of labelled scans are in scans, where it states any."""
+    """What the study's labelled scans are, where they are not called what they are: shares, and the number of all."""
     counts = labelled_counts(config.grid.labelled_scans, available)
-    shares = {value: count for value, count in counts.items() if isinstance(value, str) and value != "all"}
+    shares = {value: count for value, count in counts.items() if value != count}
     if not shares:
         return ()
     said = ", ".join(f"{value} = {count if count == 'all' else f'{count:,}'}" for value, count in shares.items())
@@ -224,7 +224,7 @@ def _derived_splits(domain: Domain, dataset: Dataset) -> tuple[Splits, tuple[str
     The published validation sequences are what is reported; the last training sequence is held out for choosing.
     """
     where = f"domains.{domain}.splits"
-    labelled = [n for n in dataset.sequences if any(scan.labels for scan in dataset.scans([n]))]
+    labelled = [n for n in dataset.sequences if dataset.has_labels(n)]
     published = dataset.taxonomy.split
     train = [n for n in published.get("train", ()) if n in labelled]
     test = [n for n in published.get("valid", ()) if n in labelled]

@@ -244,8 +244,6 @@ class Plan:
         config, canvas = self.config, self.config.canvas
         checkpoint = self.checkpoints.get(cell.backbone)
         data = self.data
-        if data and labelled_scans == len(data.domains[domain].train):
-            labelled_scans = "all"
         return RunSpec(
             domain=domain,
             start=Start(run=start.run, epoch=start.epoch) if start else None,

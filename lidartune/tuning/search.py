@@ -48,6 +48,7 @@ class RunSearch(Searcher):
         self._source.settle()
         job = self._schedule.next()
         while job is None and self._source.draw():
+            self._source.settle()  # all of its runs may be there already, so that nothing would run while it is drawn
             job = self._schedule.next()
         if job is None:
             return None if self._schedule.running else Searcher.FINISHED

@@ -167,13 +167,24 @@ def test_rows_by_ring_equal_the_definition(
 def test_any_points_by_ring_give_a_canvas_or_a_message(points: np.ndarray, sensor: Sensor) -> None:
     numbers = ring_numbers(points)
     rings = int(numbers.max(initial=-1)) + 1
-    if rings % sensor.height:
-        with pytest.raises(UserError, match=rf"{rings} rings among [\s\S]* rows to \"elevation\""):
+    if rings % sensor.height or rings > 4 * sensor.height:
+        with pytest.raises(UserError, match=rf"{rings:,} rings among [\s\S]* rows to \"elevation\""):
             project(points, sensor, rows="ring")
         return
     canvas = project(points, sensor, rows="ring")
     np.testing.assert_array_equal(canvas.row >= 0, numbers >= 0)
     assert canvas.row.max(initial=-1) < sensor.height
+
+
+def test_points_in_no_order_are_refused_also_where_the_number_happens_to_fit() -> None:
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(40):
+        points = rng.permutation(rng.normal(0, 10, (2000, 4)).astype(np.float32))
+        with pytest.raises(UserError, match="rings among 2,000 points"):
+            project(points, Sensor(2, 64, 30, -30), rows="ring")
+        refused += int(ring_numbers(points).max() + 1) % 2 == 0
+    assert refused > 5, "some had an even number of rings"
 
 
 def test_unknown_rows_are_refused() -> None:

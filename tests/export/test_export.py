@@ -20,7 +20,7 @@ from lidartune.errors import UserError
 from lidartune.export.agreement import ROUNDING, agreement, compared, stacked, street_scan
 from lidartune.export.onnx_model import onnx_model
 from lidartune.runs.spec import NetworkForm
-from lidartune.scans import CLASS_NAMES
+from lidartune.scans import CLASS_NAMES, read_points
 from lidartune.scoring.trained import TrainedNetwork, load_trained
 from lidartune.training.state import Normalization
 from tests.backbones.bonnetal_folder import random_network
@@ -92,6 +92,19 @@ def test_its_classes_are_those_of_predict(network: TrainedNetwork, model: bytes)
     logits = run_model(model, *stacked(canvases))
     classes, wanted = logits[:, 1:].argmax(1) + 1, network.class_images(canvases)
     assert len(np.unique(wanted)) > 2 and (classes != wanted).sum() <= 2
+
+
+def test_its_classes_on_real_scans_are_those_of_predict(
+    network: TrainedNetwork, model: bytes, shared_data: Path
+) -> None:
+    paths = sorted((shared_data / "semantic-kitti-mini").rglob("velodyne/*.bin"))[:3]
+    canvases = [project(read_points(path), SENSOR) for path in paths]
+    images, masks = stacked(canvases)
+    with torch.inference_mode():
+        normalised = network.normalization.apply(torch.from_numpy(images), torch.from_numpy(masks))
+        wanted = network.model(normalised, torch.from_numpy(masks)).numpy()
+    found = compared(run_model(model, images, masks), wanted, masks)
+    assert found.same and found.pixels > len(paths) * 800
 
 
 def test_what_an_empty_pixel_holds_does_not_matter(model: bytes) -> None:

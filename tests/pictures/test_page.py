@@ -54,6 +54,16 @@ def test_legends_name_what_occurs_with_its_share(scan: LabelledScan) -> None:
     assert errors["right"] == [f"{100 * scan.confusion.accuracy():.1f} % of labelled"]
 
 
+def test_the_page_has_the_colours_of_the_picture(scan: LabelledScan) -> None:
+    known, _, _ = contents(cloud_page(scan))
+    assert scan.taxonomy is not None
+    for coloring in known["colorings"][:2]:
+        assert coloring["table"] == scan.taxonomy.colors.tolist()
+    swatches = {swatch.text: swatch.color for swatch in scan.class_swatches()}
+    table, entries = known["colorings"][0]["table"], known["colorings"][0]["entries"]
+    assert {e["name"]: tuple(table[e["code"]]) for e in entries}.items() <= swatches.items()
+
+
 def test_without_labels_or_prediction_the_page_says_what_is_missing(scan: LabelledScan) -> None:
     known, _, codes = contents(cloud_page(replace(scan, truth=None, prediction=None, taxonomy=None)))
     assert {c["key"]: c.get("absent") for c in known["colorings"]} == {

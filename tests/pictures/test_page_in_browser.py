@@ -231,6 +231,25 @@ def test_it_is_light_or_dark_as_the_reader_likes(
     assert cloud(page)[5, 5].tolist() == list(DARK if not dark else LIGHT)
 
 
+CHANGED = """(() => {
+  const colouring = JSON.parse(document.getElementById('scan').textContent).colorings[0];
+  const swatches = [...document.querySelectorAll('#legend .swatch')].map((s) => s.style.background.replaceAll(' ', ''));
+  return colouring.entries.filter((e, i) => swatches[i] !== `rgb(${colouring.table[e.code].join(',')})`).length;
+})()"""
+
+
+@pytest.mark.parametrize(("dark", "how"), [(False, "darker"), (True, "lighter")])
+def test_colours_that_differ_from_the_pictures_are_counted_and_explained(
+    page: Page, files: dict[str, str], dark: bool, how: str
+) -> None:
+    page.open(files["all"], dark=dark)
+    changed, note = page.evaluate(CHANGED), "document.getElementById('changed').textContent"
+    assert changed > 0 and page.evaluate(note).startswith(f"{changed} of ")
+    assert f"are {how} here than in the PNG, to stand out from the background" in page.evaluate(note)
+    page.key("3", text="3")
+    assert page.evaluate(note) == "" or page.evaluate(note)[0] in "123"
+
+
 @pytest.mark.parametrize(("width", "height"), [(1200, 800), (1920, 1080), (420, 900)])
 def test_no_text_overlaps(page: Page, files: dict[str, str], width: int, height: int) -> None:
     page.open(files["all"], width=width, height=height)

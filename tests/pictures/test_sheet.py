@@ -96,13 +96,14 @@ def test_bands_are_enlarged_by_whole_factors_and_nothing_is_blended(
         assert np.array_equal(picture[y : y + height * rows, x : x + width * factor], enlarged), band.title
 
 
-def test_a_wide_canvas_keeps_all_columns_and_its_text_grows_with_it(scan: LabelledScan) -> None:
-    narrow, wide = (
-        lay_out([Section(bands=bands_of(scan, Sensor(16, width, 3.0, -25.0)))], LEGEND, width_px=1000)
-        for width in (1000, 4000)
-    )
-    assert wide.inner == 4000
-    assert wide.lines[0].font.size == 4 * narrow.lines[0].font.size
+def test_a_wide_canvas_keeps_all_columns_and_its_text_grows_with_it_twice_at_most(scan: LabelledScan) -> None:
+    sheets = {
+        width: lay_out([Section(bands=bands_of(scan, Sensor(16, width, 3.0, -25.0)))], LEGEND, width_px=1000)
+        for width in (1000, 1500, 4000, 16000)
+    }
+    assert [sheet.inner for sheet in sheets.values()] == [1000, 1500, 4000, 16000]
+    assert [sheet.lines[0].font.size / 15 for sheet in sheets.values()] == [1, 1.5, 2, 2]
+    assert sheets[16000].size[1] <= sheets[4000].size[1], "four times the columns are not sixteen times the pixels"
 
 
 def test_the_same_scan_gives_the_same_bytes(scan: LabelledScan) -> None:

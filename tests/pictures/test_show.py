@@ -117,13 +117,70 @@ def test_a_page_alone_or_both(run: Show, scan_path: Path) -> None:
     assert Path("page.html").exists() and Path("image.png").exists()
 
 
+def show_it(*arguments: object) -> Result:
+    return CliRunner().invoke(show, [str(a) for a in arguments])
+
+
+def filled(result: Result) -> float:
+    return float(re.findall(r"([\d.]+) % filled", result.output)[0])
+
+
 def test_a_canvas_of_another_size(scan_path: Path, tmp_path: Path) -> None:
-    target = tmp_path / "image.png"
     size = ["--width", "300", "--height", "20", "--fov-up", "10", "--fov-down", "-30"]
-    result = CliRunner().invoke(show, [str(scan_path), "-o", str(target), *size])
+    result = show_it(scan_path, "-o", tmp_path / "image.png", *size)
     assert "20 x 300 pixels" in result.output and "+10 to -30 degrees" in result.output
-    result = CliRunner().invoke(show, [str(scan_path), "-o", str(target)])
+    assert "canvas " not in result.output, "all of it was given"
+
+
+def test_a_scan_stored_ring_by_ring_gets_its_own_rings_and_rays(scan_path: Path, tmp_path: Path) -> None:
+    result = show_it(scan_path, "-o", tmp_path / "image.png")
+    size = re.findall(r"canvas   the scan's own 16 rings and (2\d\d) rays a turn\n", result.output)
+    assert size and f"16 x {size[0]} pixels" in result.output and filled(result) > 60
+    result = show_it(scan_path, "-o", tmp_path / "image.png", "--width", "128")
+    assert "16 x 128 pixels" in result.output and "with --width as given" in result.output
+    unordered = read_points(scan_path)
+    np.random.default_rng(0).shuffle(unordered)
+    unordered.tofile(tmp_path / "unordered.bin")
+    result = show_it(tmp_path / "unordered.bin", "-o", tmp_path / "image.png")
     assert "64 x 2048 pixels" in result.output and "+3 to -25 degrees" in result.output
+    assert re.search(r"hint     less than 10 % of the pixels are filled: try ", result.output)
+    assert "hint" not in show_it(tmp_path / "unordered.bin", "--html", tmp_path / "page.html").output
+
+
+def test_scans_of_an_hdl_64_keep_the_usual_canvas_so_that_pictures_compare(shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "semantic-kitti-mini" / "sequences" / "08" / "velodyne" / "000002.bin"
+    result = show_it(path, "-o", tmp_path / "image.png")
+    assert "64 x 2048 pixels" in result.output and "+3 to -25 degrees" in result.output
+    assert "canvas " not in result.output and "hint" not in result.output and "warning" not in result.output
+
+
+@pytest.mark.parametrize("size", [("--width", 16385), ("--width", 0), ("--height", 513), ("--height", -1)])
+def test_a_canvas_beyond_reason_is_refused(scan_path: Path, tmp_path: Path, size: tuple[str, int]) -> None:
+    result = show_it(scan_path, "-o", tmp_path / "image.png", *size)
+    assert result.exit_code != 0 and f"Invalid value for '{size[0]}'" in result.output
+    assert not (tmp_path / "image.png").exists()
+
+
+def test_a_file_of_labels_is_no_scan(run: Show, scan_path: Path) -> None:
+    text = message(run(label_path(scan_path), "-o", "image.png"))
+    assert "file of labels, not of points" in text and str(label_path(scan_path)) in text
+    assert not Path("image.png").exists()
+
+
+def test_a_picture_that_shows_few_of_the_points_says_so(run: Show, scan_path: Path, tmp_path: Path) -> None:
+    assert "warning" not in run(scan_path, "-o", "image.png").output
+    ids = np.fromfile(label_path(scan_path), "<f4")
+    ids[: len(ids) // 4 * 4].tofile(tmp_path / "labels.bin")
+    result = run("labels.bin", "-o", "image.png")
+    assert re.search(r"warning  only \d+ of [\d,]+ points are in the picture", result.output)
+
+
+def test_errors_of_the_canvas_name_the_options(scan_path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "image.png"
+    text = message(show_it(scan_path, "-o", target, "--rows", "ring", "--height", "15"))
+    assert "where:  --rows ring" in text and "16 rings" in text and "next:   add --height 16" in text
+    assert "where:  --fov-up, --fov-down" in message(show_it(scan_path, "-o", target, "--fov-up", "nan"))
+    assert show_it(scan_path, "-o", target, "--rows", "ring").exit_code == 0
 
 
 def test_rows_by_ring_hide_fewer_points(shared_data: Path, tmp_path: Path) -> None:

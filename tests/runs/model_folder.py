@@ -25,6 +25,8 @@ def small_folder(
     with torch.no_grad():
         network.head[1].weight.mul_(30.0)  # type: ignore[union-attr]  # else it says one class nearly everywhere
         network.head[1].bias.add_(0.01 * seed)  # type: ignore[union-attr]
+        if network.CRF is not None:
+            network.CRF.compat_conv.bias.zero_()  # type: ignore[union-attr]  # it would decide alone
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_folder(folder, network, classes=network.options.num_classes)
     path = folder / "arch_cfg.yaml"

@@ -107,6 +107,34 @@ def test_a_folder_that_is_no_dataset_is_answered_with_the_layout(root: Path) -> 
         open_dataset(root.parent, "semantic-kitti")
 
 
+def test_numbers_without_zeros_in_front_are_in_time_order(tmp_path: Path) -> None:
+    for name in ("10", "2", "1", "x", "03"):
+        write_scan(tmp_path / "00", name)
+    scans = open_dataset(tmp_path, "semantic-kitti").scans(labelled=True)
+    assert [scan.name for scan in scans] == ["1", "2", "03", "10", "x"]
+    assert [scan.labels.stem for scan in scans if scan.labels] == ["1", "2", "03", "10", "x"]
+    write_scan(tmp_path / "00", "003")
+    with pytest.raises(UserError, match=r"(?s)two scans with one number.*00/velodyne.*003.bin and 03.bin.*next:"):
+        open_dataset(tmp_path, "semantic-kitti").scans()
+
+
+def test_sequences_beside_a_sequences_level_are_refused(root: Path) -> None:
+    (root / "2011").mkdir()  # holds no scans: no sequence
+    assert list(open_dataset(root, "semantic-kitti").sequences) == [0, 8, 12]
+    write_scan(root / "01", "000000")
+    with pytest.raises(UserError, match=rf"(?s)under its `sequences` folder.*01 beside.*next:.*name {root}/sequences"):
+        open_dataset(root, "semantic-kitti")
+    assert list(open_dataset(root / "sequences", "semantic-kitti").sequences) == [0, 8, 12]
+
+
+def test_a_sequence_number_of_thousands_of_digits_is_not_there(root: Path) -> None:
+    for wanted in ("9" * 5000, 10**5000, "x" * 5000, 10**50):
+        with pytest.raises(UserError, match="no such sequence") as caught:
+            open_dataset(root, "semantic-kitti").scans([wanted])
+        assert len(str(caught.value)) < 1000
+    assert len(open_dataset(root, "semantic-kitti").scans([np.int64(8)])) == 2  # type: ignore[list-item]
+
+
 def test_two_folders_for_one_sequence_are_refused(root: Path) -> None:
     (root / "sequences" / "8").mkdir()
     with pytest.raises(UserError, match=r"(?s)two folders.*08 and 8"):
@@ -127,7 +155,7 @@ def test_broken_scans_are_named_when_they_are_read(root: Path) -> None:
         dataset.scans([0])[0].read()
 
 
-def test_the_fingerprint_follows_split_and_sizes_only(root: Path) -> None:
+def test_the_fingerprint_follows_split_sizes_and_the_contents_of_some_scans(root: Path) -> None:
     dataset = open_dataset(root, "semantic-kitti")
     first = fingerprint(dataset.scans([0]))
     assert first == fingerprint(dataset.scans([0])) != fingerprint(dataset.scans([0, 8]))
@@ -136,9 +164,28 @@ def test_the_fingerprint_follows_split_and_sizes_only(root: Path) -> None:
     (root / "sequences/00/labels/000002.label").unlink()
     assert len({first, longer, fingerprint(dataset.scans([0]))}) == 3
     scans = dataset.scans([0])
+    bare = fingerprint(scans)
+    write_points(scans[0].points, np.full((4, 4), 2.0))  # as long as before
+    moved = fingerprint(scans)
+    assert scans[1].labels is not None
+    write_labels(scans[1].labels, np.full(3, 11))
+    assert len({bare, moved, fingerprint(scans)}) == 3
     (root / "sequences/00/velodyne/000002.bin").unlink()
     with pytest.raises(UserError, match=r"000002\.bin"):
         fingerprint(scans)
+
+
+def test_the_fingerprint_reads_sixteen_scans_spread_over_all(tmp_path: Path) -> None:
+    for i in range(32):
+        write_scan(tmp_path / "00", f"{i:06d}")
+    scans = open_dataset(tmp_path, "semantic-kitti").scans()
+    first, changed = fingerprint(scans), []
+    for scan in scans:
+        write_points(scan.points, np.full((3, 4), 2.0))
+        if fingerprint(scans) != first:
+            changed.append(scan.name)
+        write_points(scan.points, np.full((3, 4), 1.0))
+    assert changed == [f"{i:06d}" for i in range(0, 32, 2)]
 
 
 def test_real_scans_have_known_classes() -> None:
@@ -230,7 +277,7 @@ def test_a_home_that_nobody_has_is_no_dataset() -> None:
 
 
 def test_synlidars_own_layout_is_read_with_and_without_a_sequences_level(tmp_path: Path) -> None:
-    """The full set has none, some copies of the subset have one; where both are there, `sequences/` holds the scans."""
+    """The full set has none, some copies of the subset have one."""
     for sequence in ("00", "12"):
         write_scan(tmp_path / "full" / sequence, "000000", raw=2)
         write_scan(tmp_path / "sub" / "sequences" / sequence, "000000", raw=2)

@@ -128,3 +128,26 @@ def test_what_does_not_fit_a_file_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="points must be"):
         write_points(tmp_path / "a.bin", np.zeros((3, 3)))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_a_message_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points, labels = tmp_path / "a.bin", tmp_path / "a.label"
+    write_points(points, np.ones((2, 4)))
+    write_labels(labels, np.ones(2, int))
+    for path, write in ((points, write_points), (labels, write_labels)):
+        below = path / "b" / path.name  # a file is no folder
+        with pytest.raises(UserError, match=rf"(?s)cannot be written.*{path.name}/b/{path.name}.*next:"):
+            write(below, np.zeros((3, 4)) if write is write_points else np.zeros(3, int))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=r"(?s)cannot be written.*a\.bin.*No space left"):
+        write_points(points, np.zeros((3, 4)))
+    with pytest.raises(UserError, match=r"(?s)cannot be written.*a\.label.*No space left"):
+        write_labels(labels, np.zeros(3, int))
+    assert read_points(points).tolist() == [[1] * 4] * 2 and read_labels(labels).tolist() == [1, 1]
+    assert sorted(tmp_path.iterdir()) == [points, labels]

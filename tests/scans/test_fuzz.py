@@ -97,7 +97,7 @@ def check_taxonomy(taxonomy: Taxonomy) -> None:
     used = set(taxonomy.learning_map.values())
     assert set(np.unique(taxonomy.lookup).tolist()) == used | {UNKNOWN} and max(used) < count
     back = taxonomy.to_common(taxonomy.to_raw(np.arange(count)))
-    assert all(back[c] == c for c in used)
+    assert all(back[c] == c if c in used else back[c] in taxonomy.ignore for c in range(count))
     content = taxonomy.class_content()
     assert content is None or (content.shape == (count,) and np.isfinite(content).all())
 

@@ -56,6 +56,13 @@ def test_a_class_that_a_side_does_not_have_is_named_and_has_no_ratio() -> None:
     assert "Only in a: road." in said and "Only in b: pole." in said and "trunk" not in said
 
 
+@pytest.mark.parametrize(("rare", "said"), [(3, "times)."), (4, " and 1 other class."), (5, " and 2 other classes.")])
+def test_one_more_class_is_singular(rare: int, said: str) -> None:
+    names = ("ignored", "road", *(f"rare-{i}" for i in range(rare)))
+    words = in_words(label_shift(np.array([0, 1] + [9] * rare), np.array([0, 90] + [1] * rare), names), "a", "b")
+    assert f"times){said.removeprefix('times)')} More common in b" in words
+
+
 def test_equal_shares_do_not_shift() -> None:
     shift = label_shift(np.array([5, 1, 3]), np.array([1, 100, 300]), ("ignored", "car", "road"))
     assert shift.total_variation == 0 and shift.jensen_shannon_bits == 0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lidartune.errors import UserError
 from lidartune.scans import CLASS_COLORS, CLASS_NAMES, NUM_CLASSES, Taxonomy, built_in_taxonomies, load_taxonomy
+from lidartune.scans.document import parse_document
 from lidartune.scans.taxonomy import compose, parse_taxonomy
 
 KITTI = {
@@ -394,6 +395,41 @@ def test_a_bridge_that_does_not_fit_is_refused_by_its_file_and_key(tmp_path: Pat
         load_taxonomy(f"{tmp_path / 'first.yaml'}+{path}")
 
 
+def test_a_class_of_a_chain_that_nothing_leads_to_is_written_as_ignored() -> None:
+    """Never as an id that is read back as another class, whatever the second file says."""
+    first = bridge({0: 0, 1: 1, 2: 1}, {0: 0, 1: 1, 2: 2}, {0: "none", 1: "car", 2: "bus"})
+    with pytest.raises(UserError, match=r"(?s)written as another.*learning_map_inv.2\n.*id 2, which is read.*class 1"):
+        parse_taxonomy(first, name="first", where="first.yaml")
+    one = parse_taxonomy(bridge({0: 0, 1: 1, 2: 1, 3: 2}, {0: 0, 1: 1, 2: 3}, {0: "a"}), name="one", where="one")
+    two = parse_taxonomy(bridge({0: 0, 1: 1, 2: 1, 3: 2}, {0: 0, 1: 1, 2: 3}, {0: "a"}), name="two", where="two")
+    chain = compose(one, two)  # nothing of the first is 3, so nothing is class 2
+    assert chain.to_raw(np.arange(3)).tolist() == [0, 1, 0]
+    stray = parse_taxonomy(bridge({0: 0, 1: 1, 2: 2, 3: 3}, {0: 0, 1: 1, 2: 2, 3: 3}, {0: "a"}), name="s", where="s")
+    few = parse_taxonomy(bridge({0: 0, 1: 1, 5: 1, 9: 2}, {0: 0, 1: 5, 2: 9, 3: 0}, {0: "a"}), name="few", where="few")
+    assert compose(few, stray).to_raw(np.arange(4)).tolist() == [0, 5, 9, 0]
+
+
+def test_a_chain_writes_an_id_that_its_end_ignores() -> None:
+    """Where the second file counts what is class 0 of the first."""
+    first = parse_taxonomy(bridge({0: 0, 7: 1, 8: 2}, {0: 0, 1: 7, 2: 8}, {0: "a"}), name="f", where="f.yaml")
+    second = bridge({0: 1, 1: 0, 2: 2, 3: 3}, {0: 1, 1: 0, 2: 2, 3: 3}, {0: "a"})
+    chain = compose(first, parse_taxonomy(second, name="s", where="s.yaml"))
+    assert chain.to_raw(np.arange(4)).tolist() == [7, 0, 8, 7]
+    second = bridge({0: 1, 1: 1, 2: 2, 3: 0}, {0: 3, 1: 0, 2: 2}, {0: "a"})
+    with pytest.raises(UserError, match=r"(?s)nothing of 'f' is ignored.*s, key learning_map\n.*leads to 0.*next:"):
+        compose(first, parse_taxonomy(second, name="s", where="s.yaml"))
+
+
+def test_a_dataset_without_an_ignored_id_needs_one() -> None:
+    said = r"(?s)written as another.*mine.yaml, key learning_map_inv.0\n.*id 10.*class 1.*next:.*`learning_map` with 0"
+    with pytest.raises(UserError, match=said):
+        parse_taxonomy(bridge({10: 1, 40: 2}, {0: 10, 1: 10, 2: 40}, {10: "car"}), name="m", where="mine.yaml")
+    taxonomy = parse_taxonomy(
+        bridge({10: 1, 40: 2, 255: 0}, {0: 255, 1: 10, 2: 40}, {10: "car"}), name="m", where="mine.yaml"
+    )
+    assert taxonomy.to_raw(np.arange(3)).tolist() == [255, 10, 40]
+
+
 def test_a_file_whose_name_has_a_plus_is_one_file(tmp_path: Path) -> None:
     still, three = tmp_path / "a+b.yaml", tmp_path / "three+.yaml"
     still.write_text(moving_to_common())
@@ -414,6 +450,36 @@ def test_a_key_that_stands_twice_is_refused_by_its_line(tmp_path: Path) -> None:
     line = len(path.read_text().splitlines())
     with pytest.raises(UserError, match=rf"(?s)twice.yaml, line {line}\n.*'learning_map' stands here twice"):
         load_taxonomy(path)
+
+
+@pytest.mark.parametrize("key", ["0x1", "1.0", "yes", "01", "0b1", "+1", "1_", "true"])
+def test_one_key_in_two_spellings_is_refused(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(f"labels: {{0: none, 1: car}}\nlearning_map: {{0: 0, 1: 1, {key}: 2}}\n")
+    with pytest.raises(UserError, match=r"(?s)twice.yaml, line 2\n.*the keys '1' and '.*' are the same"):
+        load_taxonomy(path)
+
+
+def test_keys_that_only_look_alike_are_two() -> None:
+    assert parse_document("{1: a, '1': b, yes1: c, 2: {1: d}}", "x") == {1: "a", "1": "b", "yes1": "c", 2: {1: "d"}}
+    text = bridge({0: 0, 1: 1, 8: 1}, {0: 0, 1: 1}, {0: "a"}).replace("8: 1", "8: 1\n  08: 1")
+    with pytest.raises(UserError, match=r"(?s)stands here twice.*mine.yaml, key learning_map.08\n"):
+        parse_taxonomy(text, name="m", where="mine.yaml")
+
+
+@pytest.mark.parametrize("number", ["010", "0_10", "-010", "0017", "0" * 9 + "7" * 500])
+@pytest.mark.parametrize("place", ["labels: {%s: a}", "labels: {1: b}\nsplit: {valid: [08, %s]}"])
+def test_numbers_that_yaml_reads_as_octal_are_refused(number: str, place: str) -> None:
+    read = str(int(number, 8))[:9]
+    said = rf"(?s)mine.yaml, line \d\n.*'{number[:9]}.*reads as octal: {read}.*next:"
+    with pytest.raises(UserError, match=said) as caught:
+        parse_document(place % number, "mine.yaml")
+    assert len(str(caught.value)) < 500
+
+
+def test_leading_zeros_that_change_nothing_are_read() -> None:
+    assert parse_document("[00, 01, 07, -07, 08, 09, '010', 0x10, 0.010]", "x") == [
+        0, 1, 7, -7, "08", "09", "010", 16, 0.01]  # fmt: skip
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:

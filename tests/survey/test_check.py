@@ -14,12 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
+from lidartune.cli.check import check
 from lidartune.errors import UserError
+from lidartune.scans import built_in_taxonomies
 from lidartune.streetworld import WorldFolder
-from lidartune.survey import canvases, texts
+from lidartune.survey import canvases, findings, texts
+from lidartune.survey.overview import common_axes, histograms
 
-from .made_up import ray_scan, run_check, write_dataset, write_scan
+from .made_up import looked_at, ray_scan, run_check, write_dataset, write_scan
 
 BOTH = ("--taxonomy", "synlidar", "--taxonomy", "semantic-kitti")
 
@@ -62,6 +67,7 @@ def test_the_keys_of_the_json_stay(tiny_world: WorldFolder) -> None:
     assert document["format"] == 1
     assert list(document) == [
         "format", "faulty", "datasets", "differences", "not_compared", "classes_in_one_only", "widths",
+        "widths_advice",
     ]  # fmt: skip
     real = document["datasets"][1]
     assert list(real) == [
@@ -70,12 +76,12 @@ def test_the_keys_of_the_json_stay(tiny_world: WorldFolder) -> None:
     ]  # fmt: skip
     assert list(real["sensor"]) == [
         "order", "beams", "columns", "up_deg", "down_deg", "top_deg", "bottom_deg", "height_m", "azimuth_deg",
-        "returns", "remission", "points_of_a_ring", "canvas_edges_deg",
+        "returns", "remission", "points_of_a_ring", "canvas_edges_deg", "canvas_width",
     ]  # fmt: skip
     assert list(real["sensor"]["beams"]) == ["value", "how", "low", "high", "agree"]
     assert list(real["read"]) == [
         "scans", "empty_scans", "labelled_scans", "points", "labelled_points", "usable_points", "nan_points",
-        "infinite_points", "origin_points",
+        "infinite_points", "origin_points", "far_points", "odd_remissions",
     ]  # fmt: skip
     assert list(real["range_m"]) == ["mean", "quantiles", "from", "step", "counts"]
     assert sum(real["range_m"]["counts"]) == sum(c for _, c in real["remission"]["counts"]) == real["read"]["points"]
@@ -85,6 +91,11 @@ def test_the_keys_of_the_json_stay(tiny_world: WorldFolder) -> None:
         path.stat().st_size for path in (Path(real["root"]) / "sequences").rglob("*.*") if path.is_file()
     )
     assert list(document["widths"]) == ["synthetic", "real"]
+    assert document["widths"]["real"][0]["verdict"] == "suits" and real["sensor"]["canvas_width"] == 288
+    assert any("measure 256 too" in line for line in document["widths_advice"])
+    assert real["classes"][0]["share"] is None and real["classes"][0]["share_of_all"] is not None
+    assert sum(c["share"] or 0 for c in real["classes"]) == pytest.approx(1)
+    assert real["splits"]["train"]["absent"] == [4, 5, 6, 7, 9, 10]
 
 
 def test_splits_of_the_taxonomy(tmp_path: Path) -> None:
@@ -145,10 +156,89 @@ def test_widths_use_the_sensor_that_was_found_or_the_one_given(tiny_world: World
     arguments = (tiny_world.synthetic, "--taxonomy", "synlidar", "--processes", 1, "--widths", "256,128")
     result = run_check(*arguments, "--widths-figure", figure)
     text = " ".join(result.output.split())
-    assert "8 scans, 16 rows from +3 to -25 degrees: a row for each beam" in text
+    assert "8 scans, 16 rows from +3 to -25 degrees: as many rows as beams" in text
     assert "256" in text and figure.read_text().lstrip().startswith("<?xml")
     result = run_check(*arguments, "--height", 8, "--fov-up", 5, "--fov-down", -30)
     assert "8 rows from +5 to -30 degrees: as given" in " ".join(result.output.split())
+
+
+def test_two_folders_are_measured_on_one_canvas(tmp_path: Path) -> None:
+    few = write_dataset(tmp_path / "few", (0,), beams=8, up_deg=0.0, down_deg=-14.0)
+    many = write_dataset(tmp_path / "many", (0,), beams=16, up_deg=15.0, down_deg=-15.0)
+    arguments = (few, many, "--taxonomy", "semantic-kitti", "--processes", 1, "--widths", "304")
+    text = " ".join(run_check(*arguments).output.split())
+    said = "2 scans, 16 rows from +16 to -16 degrees: one canvas for both"
+    assert f"few: measured on {said}" in text and f"many: measured on {said}" in text
+    text = " ".join(run_check(*arguments, "--height", 20, "--fov-up", 20).output.split())
+    assert text.count("20 rows from +20 to -16 degrees: one canvas for both") == 2
+
+
+def test_widths_need_one_good_scan_however_many_are_faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "KEPT", 2)
+    points, ids = ray_scan()
+    root = write_dataset(tmp_path, (0,), scans=6)
+    for name in range(5):
+        write_scan(root, 0, name, ray_scan(seed=50 + name)[0], np.full_like(ids, 77))
+    result = run_check(root, "--taxonomy", "semantic-kitti", "--processes", 1, "--widths", "300")
+    assert "measured on 1 scan, 16 rows" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_no_digit_is_cut_off_on_a_narrow_terminal(
+    tiny_world: WorldFolder, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["lidartune.cli.check"], "console", lambda: Console(width=columns))
+    rows = [[f"{n:02d}", "–", "4,541", "4,541", "124,668", "56,000.1", "9", "0.3"] for n in range(13)]
+    with monkeypatch.context() as patch:
+        patch.setattr(texts, "sequences", lambda survey: rows)
+        output = run_check(tiny_world.real, "--taxonomy", "semantic-kitti", "--processes", 1).output
+    assert (output.count(" 4,541 "), output.count(" 56,000.1")) == (26, 13)
+    both = (tiny_world.synthetic, tiny_world.real, *BOTH, "--processes", 1, "--widths", "128,256")
+    result = run_check(*both)
+    lines = result.output.splitlines()
+    assert "…" not in result.output
+    assert columns == 60 or max(map(len, lines)) <= columns
+    bars = [line for line in lines if "points from" in line]
+    assert len(bars) == 3  # the bars stand in one line
+
+
+def test_a_terminal_of_ascii_gets_ascii(tiny_world: WorldFolder) -> None:
+    command = [sys.executable, "-c", "from lidartune.cli import run; from lidartune.cli.check import check; run(check)"]
+    done = subprocess.run(
+        [*command, str(tiny_world.real), "--taxonomy", "semantic-kitti", "--processes", "1"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+    assert b"Nothing is wrong." in done.stdout and b"@" in done.stdout and b"?" not in done.stdout
+
+
+def test_help_names_every_taxonomy() -> None:
+    text = "".join(CliRunner().invoke(check, ["--help"]).output.split())
+    assert f"Required:itslabelids:{','.join(built_in_taxonomies())},oraYAMLfile" in text
+
+
+def test_folders_that_cannot_be_compared(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    same = run_check(tiny_world.real, tiny_world.real / ".", "--taxonomy", "semantic-kitti")
+    assert isinstance(same.exception, UserError) and "the same folder twice" in str(same.exception)
+    (tmp_path / "a.bin").write_bytes(b"")
+    file = run_check(tmp_path / "a.bin", "--taxonomy", "semantic-kitti")
+    assert isinstance(file.exception, UserError) and "this is a file" in str(file.exception)
+    assert texts.short_names([Path("/tmp"), Path("/var/tmp")]) == ["/tmp", "var/tmp"]
+
+
+def test_shares_and_their_ratio_are_named(tiny_world: WorldFolder) -> None:
+    text = run_check(tiny_world.synthetic, tiny_world.real, *BOTH, "--processes", 1).output
+    assert "Class shares, of the labelled points without the ignored ones" in text
+    assert "ratio = first / second" in " ".join(text.split())
+    shares = texts.class_shares(looked_at(tiny_world.real))
+    assert sum(share for name, share in shares.items() if "of all points" not in name) == pytest.approx(1)
+
+
+def test_the_elevation_draws_no_comb(tmp_path: Path) -> None:
+    survey = looked_at(write_dataset(tmp_path, (0,), beams=16, up_deg=10.0, down_deg=-20.0))
+    _, elevation, _ = histograms(survey, common_axes([survey]), (50, 20, 50))
+    inner = elevation[3:-3]
+    assert inner.max() < 1.1 * inner.min()  # every beam has as many points
 
 
 def test_widths_leave_out_scans_with_unknown_ids(tmp_path: Path) -> None:
@@ -208,7 +298,8 @@ def test_the_page_is_whole_and_fetches_nothing(tiny_world: WorldFolder, tmp_path
     assert page.fetched == [] and page.tags["svg"] == 3 and page.tags["script"] == 1 and page.tags["table"] >= 7
     text = path.read_text()
     assert "default-src 'none'" in text and "mathdefault" not in text
-    for said in ("What differs", "No fault was found", "Class shares", "Canvas widths", "Raw label ids of real"):
+    for said in ("What differs", "No fault was found", "Class shares", "Canvas widths", "Raw label ids of real",
+                 "ceiling: the true classes", "fill: pixels", "too narrow"):
         assert said in text
     assert list(path.parent.iterdir()) == [path]
 

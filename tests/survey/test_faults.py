@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lidartune.streetworld import WorldFolder
+from lidartune.survey import texts
 from lidartune.survey.findings import KEPT, KINDS, Finding, Findings
+from lidartune.survey.sensor import mean_range_m, mean_remission
 from lidartune.survey.survey import Survey
 
 from .made_up import ROAD, looked_at, ray_scan, run_check, write_dataset, write_scan
@@ -20,7 +24,7 @@ def found(survey: Survey, kind: str) -> list[Finding]:
 
 def only(survey: Survey, kind: str) -> Finding:
     """The one finding of this kind, and of all kinds but the notes on splits."""
-    others = {f.kind for f in survey.findings} - {"split-elsewhere", "no-split"}
+    others = {f.kind for f in survey.findings} - {"no-split"}
     assert others == {kind}
     (finding,) = found(survey, kind)
     return finding
@@ -35,8 +39,8 @@ def root(tmp_path: Path) -> Path:
 def test_a_whole_dataset_has_no_fault(root: Path) -> None:
     survey = looked_at(root)
     assert not survey.faulty
-    assert {f.kind for f in survey.findings} == {"split-elsewhere"}  # only 00 of the training split is here
-    assert found(survey, "split-elsewhere")[0].first == [{"path": "train", "found": "1-7, 9, 10"}]
+    assert survey.findings == []
+    assert texts.splits(survey)[0][:2] == ["train", "0, without 1-7, 9, 10"]  # in its table, not among the findings
 
 
 def test_a_cut_file_of_points(root: Path) -> None:
@@ -98,7 +102,7 @@ def test_unknown_ids_with_their_counts_and_files(root: Path) -> None:
         ids.astype("<u4").tofile(path)
     survey = looked_at(root)
     finding = only(survey, "unknown-id")
-    assert (finding.detail, finding.count, finding.points) == ("id 77", 2, 12)
+    assert (finding.detail, finding.count, finding.points) == ("id 77 (12 points)", 2, 12)
     assert finding.first[0] == {"path": str(root / "sequences/08/labels/000000.label"), "found": "7 points"}
     assert survey.tally.raw_ids[77] == 12
     assert survey.class_points.sum() == survey.tally.labelled_points - 12
@@ -121,10 +125,46 @@ def test_scans_that_stand_twice(root: Path) -> None:
     points[4500, 0] += 0.01  # the same first 4,096 points, but not the same scan
     write_scan(root, 0, 9, points, ids)
     survey = looked_at(root)
-    finding = only(survey, "same-scan")
-    assert finding.count == 1 and not survey.faulty
+    finding = only(survey, "split-leak")
+    assert finding.count == 1 and survey.faulty  # trained on, and validated on
     assert finding.first[0]["path"].endswith("08/velodyne/000009.bin")
+    assert finding.first[0]["found"].startswith("in valid; in train: ")
     assert finding.first[0]["found"].endswith("00/velodyne/000000.bin")
+
+
+def test_every_scan_that_stands_twice_in_one_split_is_counted_and_no_fault(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path, (0,), scans=1)
+    points, labels = root / "sequences/00/velodyne", root / "sequences/00/labels"
+    for name in range(1, 1102):
+        os.link(points / "000000.bin", points / f"{name:06d}.bin")
+        os.link(labels / "000000.label", labels / f"{name:06d}.label")
+    survey = looked_at(root)
+    assert only(survey, "same-scan").count == 1101 and not survey.faulty
+
+
+def test_points_and_remission_that_cannot_be(root: Path) -> None:
+    whole = looked_at(root)
+    points, ids = ray_scan(seed=0)
+    points[10, 0], points[11, 3], points[12, 3] = 1e30, 1e20, -4
+    write_scan(root, 0, 0, points, ids)
+    survey = looked_at(root)
+    far, odd = found(survey, "far")[0], found(survey, "odd-remission")[0]
+    assert (far.points, odd.points) == (1, 2) and far.wrong and odd.wrong
+    assert far.first[0]["path"].endswith("00/velodyne/000000.bin")
+    assert mean_range_m(survey.tally) == pytest.approx(mean_range_m(whole.tally), rel=0.01)
+    assert mean_remission(survey.tally) == pytest.approx(mean_remission(whole.tally), rel=0.01)
+    assert survey.sensor.remission.value == "steps of 0.01"
+    result = run_check(root, "--taxonomy", "semantic-kitti", "--processes", 1)
+    assert result.return_value == 1 and "scans with points beyond 2,000 m: 1 (1 point)" in result.output
+    assert "negative or above 65,535: 1 (2 points)" in result.output
+
+
+def test_a_dataset_without_any_labels_is_a_note(root: Path) -> None:
+    for sequence in ("00", "08"):
+        shutil.rmtree(root / f"sequences/{sequence}/labels")
+    result = run_check(root, "--taxonomy", "semantic-kitti", "--processes", 1)
+    assert result.return_value == 0
+    assert "note: datasets without labels: 1" in result.output and "Nothing is wrong." in result.output
 
 
 def test_files_that_cannot_be_read(root: Path) -> None:
@@ -170,7 +210,7 @@ def test_a_few_scans_of_each_sequence_but_all_sizes(root: Path) -> None:
 def test_the_command_says_what_is_wrong_and_goes_on(root: Path) -> None:
     path = root / "sequences/00/velodyne/000001.bin"
     path.write_bytes(path.read_bytes()[:-3])
-    write_scan(root, 8, 5, *ray_scan())
+    write_scan(root, 8, 5, *ray_scan(seed=5))
     (root / "sequences/08/labels/000005.label").unlink()
     result = run_check(root, "--taxonomy", "semantic-kitti", "--processes", 1)
     assert result.return_value == 1
@@ -187,11 +227,11 @@ def test_findings_keep_the_first_files_and_count_the_rest() -> None:
     findings = Findings()
     for number in range(KEPT + 50):
         findings.add("missing-labels", f"{number}")
-    findings.add("unknown-id", "a", points=2, detail="id 5")
-    findings.add("unknown-id", "b", points=9, detail="id 6")
-    missing, more, less = findings.sorted()
+    findings.add("nan", "a", points=2)
+    findings.add("nan", "b", points=9)
+    missing, nan = findings.sorted()
     assert (missing.count, len(missing.first), missing.first[-1]["path"]) == (KEPT + 50, KEPT, str(KEPT - 1))
-    assert (more.detail, less.detail) == ("id 6", "id 5")
+    assert (nan.count, nan.points) == (2, 11)
 
 
 def test_the_wrong_taxonomy_does_not_fill_the_terminal(root: Path) -> None:
@@ -202,7 +242,14 @@ def test_the_wrong_taxonomy_does_not_fill_the_terminal(root: Path) -> None:
     ids.tofile(path)
     result = run_check(root, "--taxonomy", "semantic-kitti", "--processes", 1)
     lines = [line for line in result.output.splitlines() if "does not know" in line]
-    assert len(lines) == 6
-    assert "id 1029, 3 points in 1 scan" in lines[0]
-    assert "25 other ids, 49 points" in lines[-1]
-    assert any(line.split()[:3] == ["unknown", "ids", "0.31"] for line in result.output.splitlines())
+    assert len(lines) == 1 and result.output.count("next:") == 1 and "1 kind of fault" in result.output
+    assert "id 1029 (3 points), id 1001 (2 points)" in lines[0]
+    assert "and 25 other ids; in 1 scan (60 points)" in lines[0]
+    assert any(line.split()[:6] == ["unknown", "ids,", "of", "all", "points", "0.31"]
+               for line in result.output.splitlines())  # fmt: skip
+
+
+def test_the_taxonomy_that_knows_every_id_is_named(tiny_world: WorldFolder) -> None:
+    result = run_check(tiny_world.synthetic, "--taxonomy", "semantic-kitti", "--processes", 1)
+    assert "next: take --taxonomy synlidar or synlidar-cosmix: every id is known there" in result.output
+    assert result.output.count("next:") == 1

@@ -134,6 +134,16 @@ def test_the_height_needs_no_labels_and_no_level_sensor(tmp_path: Path) -> None:
     assert "road" not in bare.how
 
 
+def test_one_scan_with_road_is_not_the_height_of_all(tmp_path: Path) -> None:
+    points, ids = ray_scan(height_m=2.0, beams=40, down_deg=-40)
+    for name in range(8):
+        write_scan(tmp_path, 0, name, points, np.full_like(ids, 50))
+    low, road = ray_scan(height_m=1.0, beams=40, down_deg=-40)
+    write_scan(tmp_path, 0, 8, low, road)
+    height = looked_at(tmp_path).sensor.height_m
+    assert height.number == pytest.approx(2.0, abs=0.05) and height.how == "ground plane 3-12 m away"
+
+
 def test_no_ground_no_height() -> None:
     rng = np.random.default_rng(3)
     cloud = rng.uniform(-6, 0, (3000, 3))

@@ -120,6 +120,33 @@ def test_faulty_scans_are_listed_and_nothing_is_written(tmp_path: Path) -> None:
     assert config["skipped_scans"][0] == "00/000000: no label file" and str(tmp_path) not in output.read_text()
 
 
+def test_points_that_cannot_be_are_warned_of(tmp_path: Path) -> None:
+    folder, output = written(load_taxonomy("semantic-kitti"), tmp_path / "data"), tmp_path / "o.yaml"
+    path = folder / "sequences/00/velodyne/000000.bin"
+    points = np.fromfile(path, "<f4").reshape(-1, 4)
+    points[:, 3] = np.abs(points[:, 3])
+    points[5, 0], points[6, 3], points[7, 3] = 1e30, 1e20, -1
+    points.tofile(path)
+    command = (folder, "--taxonomy", "semantic-kitti", "-o", output, *CANVAS, "--processes", 1, "--sequences", "0")
+    result = run(*command, "--scans", 1)
+    assert "warning: 1 point beyond 2,000 m" in result.output
+    assert "warning: 2 points with remission that is negative or above 65,535" in result.output
+    assert "in 1 scan\n" in result.output and "Channels of" in result.output
+    assert any(re.fullmatch(r"Channels of [\d,]+ valid pixels", line) for line in result.output.splitlines())
+
+
+def test_nothing_left_to_count_names_the_faults(tmp_path: Path) -> None:
+    folder = written(load_taxonomy("semantic-kitti"), tmp_path / "data", sequences=1)
+    for path in (folder / "sequences/00/labels").iterdir():
+        path.unlink()
+    command = (folder, "--taxonomy", "semantic-kitti", "-o", tmp_path / "o.yaml", *CANVAS, "--processes", 1)
+    with pytest.raises(UserError, match=r"(?s)not one point.*00/000000: no label file.*--sequences"):
+        run(*command, "--skip-faulty")
+    (folder / "sequences/03/velodyne").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"(?s)without scans.*--sequences"):
+        run(*command)
+
+
 def test_a_wrong_taxonomy_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = written(load_taxonomy("semantic-kitti"), tmp_path / "data")
     monkeypatch.setattr(measuring, "MOST_FAULTS", 2)

@@ -156,12 +156,28 @@ def test_advice_answers_whether_a_width_is_too_big_for_a_domain() -> None:
     assert "coarse: 40 is too wide: of the pixels that 40 adds to 20, 2.5 % show a further point" in text
     assert "fine: 40 suits: the ceiling still rises" in text
     assert "fine: 10 and 20 are too narrow: -35.0 and -15.0 mIoU points of ceiling against 40" in text
-    assert "coarse and fine are not filled alike at 40: 50.0 % and 85.0 %" in text
+    pairs = "10: 100.0 % and 90.0 %; 20: 97.5 % and 90.0 %; 40: 50.0 % and 85.0 %"
+    assert f"coarse and fine are not filled alike at {pairs}" in text
     assert "no width serves both: 20 is the widest that is too wide for neither, and too narrow for fine" in text
     alike = widths_advice({"a": fine, "b": fine})
     assert any("take 40, the narrowest that serves both" in line for line in alike)
     assert any("filled alike (10: 90.0 % and 90.0 %" in line for line in alike)
     assert "name several widths" in widths_advice({"a": fine[:1]})[0]
+
+
+def test_holes_tell_two_domains_apart_by_the_share_of_empty_pixels() -> None:
+    text = "\n".join(widths_advice({"a": [made_up(100, 9660, 90)], "b": [made_up(100, 7900, 90)]}))
+    assert "not filled alike at 100: 96.6 % and 79.0 %" in text
+    text = "\n".join(widths_advice({"a": [made_up(100, 900, 90)], "b": [made_up(100, 600, 90)]}))
+    assert "filled alike (100: 9.0 % and 6.0 %)" in text  # 91 and 94 % are empty
+
+
+def test_the_sensors_own_width_is_asked_for() -> None:
+    figures = [made_up(20, 1900, 80), made_up(40, 3600, 90)]
+    assert "a: the sensor has 1,024 rays a turn: measure 1024 too." in widths_advice({"a": figures}, {"a": 1024})
+    assert "a: the sensor has 1,041 rays a turn: measure 1056 too." in widths_advice({"a": figures}, {"a": 1041})
+    for rays in (36, 40, 45, None):
+        assert not any("rays a turn" in line for line in widths_advice({"a": figures}, {"a": rays}))
 
 
 def test_the_table_has_a_row_for_each_domain_and_width(tiny_world: WorldFolder) -> None:

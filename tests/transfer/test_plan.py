@@ -99,12 +99,14 @@ def test_references_have_equal_updates_on_the_same_scans(plan: Plan) -> None:
 
 
 def test_shares_of_labelled_scans_become_numbers_once(tiny_world: Any) -> None:
-    stated = {"width": [64], "pretrain_epochs": [2], "labelled_scans": ["1%", "25%", "50%", 3, "100%"], "seed": [0, 1]}
+    labelled: list[int | str] = ["1%", "25%", "50%", 3, "100%", 4]
+    stated = {"width": [64], "pretrain_epochs": [2], "labelled_scans": labelled, "seed": [0, 1]}
     config = tiny_config(tiny_world, grid=stated)
     data = open_study_data(config)
     counted = with_counts(config, data)
-    assert counted.grid.labelled_scans == (1, 2, 3, "all"), "of 4 scans; 1% and 25% are the same cell"
-    assert data.notes == ("labelled real scans: 1% = 1, 25% = 1, 50% = 2, 100% = all of 4; equal numbers are one cell",)
+    assert counted.grid.labelled_scans == (1, 2, 3, "all"), "of 4 scans; 1% and 25% are the same cell, 100% and 4 too"
+    said = "1% = 1, 25% = 1, 50% = 2, 100% = all, 4 = all of 4"
+    assert data.notes == (f"labelled real scans: {said}; equal numbers are one cell",)
     cells = grid_cells(counted.grid)[0]
     assert len(cells) == 4 * 2
     plan = Plan(counted, data)

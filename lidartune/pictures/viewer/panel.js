@@ -35,7 +35,7 @@ function makeLegend(coloring, background, changed) {
       tick.style.left = `${100 * part}%`;
       return tick;
     });
-    legend.replaceChildren(bar, element("div", { class: "ticks" }, ...ticks));
+    legend.replaceChildren(bar, element("div", { class: "ticks" }, ...ticks), changedNote(coloring.table, background));
     return;
   }
   const rows = coloring.entries.map((entry) => {
@@ -59,7 +59,17 @@ function makeLegend(coloring, background, changed) {
   const [all, none] = [element("button", { type: "button" }, "all"), element("button", { type: "button" }, "none")];
   all.addEventListener("click", set(1));
   none.addEventListener("click", set(0));
-  legend.replaceChildren(element("div", { class: "row" }, all, none), ...rows);
+  const occurring = coloring.entries.map((entry) => coloring.table[entry.code]);
+  legend.replaceChildren(element("div", { class: "row" }, all, none), ...rows, changedNote(occurring, background));
+}
+
+// Why colours differ from those of the picture of the same scan, where they do.
+function changedNote(colors, background) {
+  const changed = colors.filter((color) => css(standingOut(color, background)) !== css(color)).length;
+  const how = luminance(background) < 0.2 ? "lighter" : "darker";
+  const which = colors.length > 40 ? "some" : `${changed} of ${colors.length}`; // the steps of a scale mean nothing to count
+  const text = `${which} colours are ${how} here than in the PNG, to stand out from the background`;
+  return element("p", { class: "soft", id: "changed" }, changed ? text : "");
 }
 
 // What is hidden by the legends of other colourings, so that nobody wonders where points went.

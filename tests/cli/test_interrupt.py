@@ -1,0 +1,61 @@
+"""Ctrl-C: an answer at once, and at the end what is left of the work, for each command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+SCRIPT = """
+    import sys, time
+    from pathlib import Path
+    import click
+    from lidartune import cli
+
+    def wait(**values):
+        try:
+            print("at work", flush=True)
+            time.sleep(60)
+        finally:
+            time.sleep(0.5)
+
+    command = cli.study_command(Path("demo.yaml"))
+    command.callback = wait
+    for one in cli.lidartune.commands.values():
+        one.callback, one.params = wait, []
+    cli.run(command if sys.argv[1:] == [] else cli.lidartune)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "what is committed stays, and the same command goes on from there"),
+        (["stats"], "what was measured is kept, and the same command goes on from there"),
+        (["predict"], "the predictions written so far stay, and the same command goes on from there"),
+        (["check"], "the same command starts from the beginning"),
+        (["simulate"], "the same command starts from the beginning"),
+        (["show"], "the same command starts from the beginning"),
+        (["evaluate"], "the same command starts from the beginning"),
+    ],
+    ids=lambda value: value[0] if value and isinstance(value, list) else None,
+)
+def test_an_interrupt_is_answered_at_once_and_says_what_is_left(arguments: list[str], said: str) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert started.stdout is not None and started.stderr is not None
+    assert started.stdout.readline() == b"at work\n"
+    started.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    first = os.read(started.stderr.fileno(), 100)
+    assert first == b"\nstopping ..." and time.monotonic() - begun < 0.4, "before what takes its time is put away"
+    _, rest = started.communicate(timeout=30)
+    assert (started.returncode, rest.decode()) == (130, f"\ninterrupted; {said}\n")
