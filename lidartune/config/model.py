@@ -1,0 +1,188 @@
+"""A whole study as frozen values: what a YAML under study/ may say, and the defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
+
+from lidartune.runs.spec import Domain
+from lidartune.scans.splits import scans_in
+from lidartune.training.policies import FreezePolicy
+from lidartune.training.recipe import Recipe
+
+STRICT = ConfigDict(extra="forbid")
+
+
+def _sequence_name(value: object) -> object:
+    """`8`, `08` and `"08"` name the same sequence."""
+    return f"{int(str(value)):02d}" if re.fullmatch(r"\d+", str(value)) else value
+
+
+def _listed(value: object) -> object:
+    """A single value stands for a list of one."""
+    return [value] if isinstance(value, str | int) else value
+
+
+def _labelled(value: object) -> int | str:
+    """A number of scans, `all`, or a share such as `10%`."""
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    try:
+        share = str(value).replace(" ", "")
+        scans_in(share, 1)
+    except ValueError:
+        wanted = "a number of scans from 1, a share above 0% and at most 100%, or all"
+        raise PydanticCustomError("labelled_scans", wanted) from None
+    return share
+
+
+def _pretraining(value: object) -> int | str:
+    """A number of epochs, or `checkpoint`."""
+    if value == "checkpoint" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise PydanticCustomError("pretrain_epochs", "a number of epochs from 0, or checkpoint")
+
+
+ChannelFactor = Annotated[float, Field(gt=0, le=16)]
+LabelledScans = Annotated[int | str, PlainValidator(_labelled)]
+Pretraining = int | Literal["checkpoint"]
+OneOrMore = BeforeValidator(_listed)
+SequenceName = Annotated[str, BeforeValidator(_sequence_name), Field(pattern=r"^\d\d+$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Splits:
+    """Sequences by what they are for."""
+
+    train: tuple[SequenceName, ...] = Field(min_length=1)
+    validation: tuple[SequenceName, ...] = Field(min_length=1)
+    test: tuple[SequenceName, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DomainConfig:
+    """Where a domain's scans are. Without root and splits it is the built-in street world."""
+
+    taxonomy: str
+    root: str | None = None
+    splits: Splits | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Domains:
+    synthetic: DomainConfig = DomainConfig(taxonomy="synlidar")
+    real: DomainConfig = DomainConfig(taxonomy="semantic-kitti")
+
+    def __getitem__(self, domain: Domain) -> DomainConfig:
+        return getattr(self, domain)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CanvasConfig:
+    """The canvas but for its width, which is an axis of the grid."""
+
+    height: int = Field(default=64, ge=8, le=256)
+    fov_up_deg: float = 3.0
+    fov_down_deg: float = -25.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Grid:
+    """The axes of the study; every combination is a cell.
+
+    `pretrain_epochs` are epochs on the synthetic domain, 0 for none, or `checkpoint`: the network that `checkpoints`
+    names for the backbone. `labelled_scans` are numbers of real training scans, shares of them (`10%`) or `all`.
+    """
+
+    backbone: Annotated[tuple[str, ...], OneOrMore] = ("squeezesegv2",)
+    width: Annotated[tuple[Annotated[int, Field(ge=32, le=8192)], ...], OneOrMore] = (2048,)
+    pretrain_epochs: Annotated[tuple[Annotated[Pretraining, PlainValidator(_pretraining)], ...], OneOrMore] = (0, 25)
+    freeze: Annotated[tuple[FreezePolicy, ...], OneOrMore] = ("none",)
+    labelled_scans: Annotated[tuple[LabelledScans, ...], OneOrMore] = ("all",)
+    seed: Annotated[tuple[Annotated[int, Field(ge=0)], ...], OneOrMore] = (0, 1, 2)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Search:
+    """`grid` runs every cell; `tpe` draws `trials` of them, each on all seeds, by the real validation score."""
+
+    sampler: Literal["grid", "tpe"] = "grid"
+    trials: int | None = Field(default=None, ge=1)
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Scoring:
+    """Scans that are scored: a fixed spread of the validation scans each epoch, the test scans at the wanted epochs."""
+
+    validation_scans: int | None = Field(default=32, ge=1)
+    test_scans: int | None = Field(default=None, ge=1)
+    block: int = Field(default=8, ge=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Resources:
+    """What one trial gets, how many run at once (default: as many as fit), and how much memory its scans may take."""
+
+    cpus_per_trial: int = Field(default=1, ge=1)
+    gpus_per_trial: float = Field(default=0, ge=0)
+    trials_at_once: int | None = Field(default=None, ge=1)
+    scan_memory_gib: float = Field(default=2.0, gt=0)
+    reader_threads: int = Field(default=1, ge=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyConfig:
+    """A whole study, as `study/*.yaml` states it.
+
+    `checkpoints` holds folders of imported runs by backbone, from which cells with `pretrain_epochs: checkpoint` start.
+    All runs of such a backbone then are networks of the checkpoint's kind: its input channels, output stride and CRF.
+    `channels` scales every layer's channels (1.0: the published networks), `channels_by_backbone` those of some.
+    `recipe` holds a Recipe's fields. Laid over it in this order, `recipe_by_backbone`, `recipe_by_domain` and
+    `recipe_second_stage` change some of them for one backbone, for runs on one domain and for runs that start from a
+    milestone; an `augmentation` or `group_learning_rates` stated there stands for all of it. `notes` are printed above
+    every table.
+    """
+
+    name: str
+    domains: Domains = Domains()
+    world: dict[str, Any] = Field(default_factory=dict)
+    canvas: CanvasConfig = CanvasConfig()
+    grid: Grid = Grid()
+    search: Search = Search()
+    checkpoints: dict[str, str] = Field(default_factory=dict)
+    finetune_epochs: int = Field(default=50, ge=1)
+    channels: ChannelFactor = 1.0
+    channels_by_backbone: dict[str, ChannelFactor] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe_by_backbone: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    recipe_by_domain: dict[Domain, dict[str, Any]] = Field(default_factory=dict)
+    recipe_second_stage: dict[str, Any] = Field(default_factory=dict)
+    scoring: Scoring = Scoring()
+    resources: Resources = Resources()
+    notes: tuple[str, ...] = ()
+
+    def recipe_for(self, backbone: str, domain: Domain, *, second_stage: bool, updates_per_epoch: int) -> Recipe:
+        """The recipe of a run; `updates_per_epoch` holds where the study does not state its own."""
+        values = {"updates_per_epoch": updates_per_epoch} | self.recipe
+        values |= self.recipe_by_backbone.get(backbone, {}) | self.recipe_by_domain.get(domain, {})
+        return Recipe(**(values | (self.recipe_second_stage if second_stage else {})))
+
+
+ADAPTER = TypeAdapter(StudyConfig)  # once: making it costs more than all it checks
+
+
+def as_dict(config: StudyConfig) -> dict[str, Any]:
+    """The study as plain values, for its record and for the workers."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, Any]) -> StudyConfig:
+    return ADAPTER.validate_python(values)
+
+
