@@ -28,15 +28,21 @@ class Sensor:
         height, width: rows (top first) and columns; the columns go once round.
         fov_up_deg, fov_down_deg: elevation of the upper edge of the first row and of the lower edge of the last row, in
             degrees above the horizon. Both signed: a sensor whose uppermost ray looks down has a negative `fov_up_deg`.
+        rows: "elevation" puts a point onto the row of its elevation. "ring" puts each ring of a file that stores its
+            rings one after another (`ring_numbers`) onto a row of its own, highest ring first, whatever its points'
+            elevations: it needs no field of view and hides fewer points. Where the file has two, three or four times
+            as many rings as the canvas rows, so many share a row. The file must hold whole turns: of a scan cut to a
+            sector some points go to the ring beside theirs.
 
     Raises:
-        UserError: sizes that are no positive whole numbers, or angles that are not -90 <= down < up <= 90.
+        UserError: sizes that are no positive whole numbers, angles that are not -90 <= down < up <= 90, or other rows.
     """
 
     height: int
     width: int
     fov_up_deg: float
     fov_down_deg: float
+    rows: Rows = "elevation"
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
@@ -62,6 +68,14 @@ class Sensor:
                 wanted="-90 <= down < up <= 90, in degrees above the horizon",
                 do="mend the sign or the order; an HDL-64 has up 3, down -25",
             )
+        if self.rows not in get_args(Rows):
+            raise UserError(
+                "there is no such way to find a point's row",
+                where="rows",
+                found=repr(self.rows),
+                wanted=" or ".join(get_args(Rows)),
+                do=nearest(self.rows, get_args(Rows)),
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +96,7 @@ class Canvas:
     column: np.ndarray
 
 
-def project(points: np.ndarray, sensor: Sensor, *, rows: Rows = "elevation") -> Canvas:
+def project(points: np.ndarray, sensor: Sensor) -> Canvas:
     """Projects points (N, 4), x, y, z in metres and remission, onto a sensor's grid.
 
     column = floor(W (1 - azimuth / pi) / 2) with azimuth = atan2(y, x), row = floor(H (up - elevation) / (up - down)):
@@ -92,14 +106,8 @@ def project(points: np.ndarray, sensor: Sensor, *, rows: Rows = "elevation") -> 
 
     Angles are computed in float64 with additions and products in a fixed order, so every machine gives the same pixels.
 
-    Args:
-        rows: "ring" puts each ring of a file that stores its rings one after another (`ring_numbers`) onto a row of
-            its own, highest ring first, whatever its points' elevations: it needs no field of view and hides fewer
-            points. Where the file has two, three or four times as many rings as the canvas rows, so many share a row.
-            The file must hold whole turns: of a scan cut to a sector some points go to the ring beside theirs.
-
     Raises:
-        UserError: `rows` is neither of these, or the file does not have as many rings as the canvas rows.
+        UserError: `sensor.rows` is "ring", and the file does not have as many rings as the canvas rows.
     """
     points = as_points(points)
     height, width = int(sensor.height), int(sensor.width)
@@ -108,16 +116,8 @@ def project(points: np.ndarray, sensor: Sensor, *, rows: Rows = "elevation") -> 
     index = np.empty((height, width), np.int32)
     up, down = math.radians(sensor.fov_up_deg), math.radians(sensor.fov_down_deg)
     ranges, row, column = _locate(points, height, width, up, down)
-    if rows == "ring":
+    if sensor.rows == "ring":
         row = _ring_rows(points, height)
-    elif rows != "elevation":
-        raise UserError(
-            "there is no such way to find a point's row",
-            where="rows",
-            found=repr(rows),
-            wanted=" or ".join(get_args(Rows)),
-            do=nearest(rows, get_args(Rows)),
-        )
     _draw(points, ranges, row, column, image, mask, index)
     return Canvas(image, mask, index, row, column)
 

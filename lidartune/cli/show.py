@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,9 +43,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--rows",
     type=click.Choice(["elevation", "ring"]),
-    default="elevation",
-    show_default=True,
-    help="A point's row in the picture: by its elevation, or by the order of a file that is stored ring by ring.",
+    help="A point's row: by its elevation, or by ring where the file is stored so.  [default: the run's; elevation]",
 )
 def show(
     scan: Path,
@@ -60,7 +59,7 @@ def show(
     height: int | None,
     fov_up: float | None,
     fov_down: float | None,
-    rows: Literal["elevation", "ring"],
+    rows: Literal["elevation", "ring"] | None,
 ) -> None:
     """Look at SCAN, a .bin file: range, remission, classes, prediction, errors.
 
@@ -83,10 +82,11 @@ def show(
         shown = _predicted(shown, network, known)
     given = (height, width, fov_up, fov_down)
     sensor, taken = _canvas(shown.points, given, None if network is None else network.spec.canvas)
-    if rows == "ring":
+    sensor = replace(sensor, rows=rows or sensor.rows)
+    if sensor.rows == "ring":
         _check_rings(shown.points, sensor.height)
-    canvas = project(shown.points, sensor, rows=rows)
-    facts, score = facts_line(canvas, sensor, rows), shown.score_line()
+    canvas = project(shown.points, sensor)
+    facts, score = facts_line(canvas, sensor), shown.score_line()
     click.echo(facts if score is None else f"{facts}\n{score}")
     if taken:
         click.echo(f"canvas   {taken}")
@@ -207,7 +207,7 @@ def _canvas(
     replaced = [name for name, value in zip(names, given, strict=True) if value is not None]
     if words and replaced:
         words = "" if len(replaced) == 4 else f"{words}, with {', '.join(replaced)} as given"
-    return Sensor(height or usual.height, width or usual.width, up, down), words
+    return Sensor(height or usual.height, width or usual.width, up, down, usual.rows), words
 
 
 def _check_rings(points: np.ndarray, height: int) -> None:

@@ -1,10 +1,11 @@
 """The study's YAML: read, checked and frozen."""
 
 from lidartune.config.checks import check_splits
-from lidartune.config.model import Grid, Pretraining, Resources, Splits, StudyConfig, as_dict, from_dict
+from lidartune.config.model import CanvasConfig, Grid, Pretraining, Resources, Splits, StudyConfig, as_dict, from_dict
 from lidartune.config.read import load_config
 
 __all__ = [
+    "CanvasConfig",
     "Grid",
     "Pretraining",
     "Resources",

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAda
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from lidartune.canvas.projection import Rows
 from lidartune.runs.spec import Domain
 from lidartune.scans.splits import scans_in
 from lidartune.training.policies import FreezePolicy
@@ -84,11 +85,12 @@ class Domains:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CanvasConfig:
-    """The canvas but for its width, which is an axis of the grid."""
+    """The canvas but for its width, which is an axis of the grid. `rows: ring` is for files stored ring by ring."""
 
     height: int = Field(default=64, ge=8, le=256)
     fov_up_deg: float = 3.0
     fov_down_deg: float = -25.0
+    rows: Rows = "elevation"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -61,10 +61,10 @@ def draw_prediction(canvas: Canvas, prediction_image: np.ndarray, truth_image: n
     return draw_sheet([Section(bands=bands)], legend, width_px=REPORT_WIDTH_PX)
 
 
-def facts_line(canvas: Canvas, sensor: Sensor, rows: str = "elevation") -> str:
+def facts_line(canvas: Canvas, sensor: Sensor) -> str:
     """How many points there are, and how many of them the canvas shows on its pixels."""
     shown, total = int(canvas.mask.sum()), len(canvas.row)
-    place = "rows by ring" if rows == "ring" else f"{sensor.fov_up_deg:+g} to {sensor.fov_down_deg:+g} degrees"
+    place = "rows by ring" if sensor.rows == "ring" else f"{sensor.fov_up_deg:+g} to {sensor.fov_down_deg:+g} degrees"
     return (
         f"{total:,} points, {share(shown, total)} of them shown on {sensor.height} x {sensor.width} pixels "
         f"({share(shown, canvas.mask.size)} filled), {place}"

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from lidartune.config import Splits, StudyConfig, check_splits
+from lidartune.canvas import Sensor, project
+from lidartune.config import CanvasConfig, Splits, StudyConfig, check_splits
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS, Domain
 from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset, read_labels, spread
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lidartune.streetworld import WorldSpec
 
 LABELS_READ_FIRST = 200
+RINGS_TRIED = 4
 WORLD_MISSING = "the street world is not made yet"
 
 
@@ -177,6 +179,28 @@ def check_scans(data: StudyData) -> None:
             for scan in spread(scans, LABELS_READ_FIRST):
                 assert scan.labels is not None
                 domain.dataset.taxonomy.to_common(read_labels(scan.labels), where=scan.labels)
+
+
+def check_rings(data: StudyData, canvas: CanvasConfig) -> None:
+    """Projects a few scans of each split where the canvas has a row for each ring.
+
+    Raises:
+        UserError: naming the file that has no such rings.
+    """
+    if canvas.rows != "ring":
+        return
+    sensor = Sensor(canvas.height, 32, canvas.fov_up_deg, canvas.fov_down_deg, canvas.rows)
+    for domain in data.domains.values():
+        for scan in (s for scans in (domain.train, domain.validation, domain.test) for s in spread(scans, RINGS_TRIED)):
+            try:
+                project(scan.read()[0], sensor)
+            except UserError as error:
+                raise UserError(
+                    "canvas.rows is ring, but this scan has no such rings",
+                    where=scan.points,
+                    found=error.what,
+                    do="set canvas.rows=elevation, or canvas.height to its number of rings (`lidartune check` tells)",
+                ) from None
 
 
 def what_is_missing(config: StudyConfig) -> str | None:

@@ -249,7 +249,7 @@ class Plan:
             start=Start(run=start.run, epoch=start.epoch) if start else None,
             backbone=cell.backbone,
             channels=config.channels_by_backbone.get(cell.backbone, config.channels),
-            canvas=Sensor(canvas.height, cell.width, canvas.fov_up_deg, canvas.fov_down_deg),
+            canvas=Sensor(canvas.height, cell.width, canvas.fov_up_deg, canvas.fov_down_deg, canvas.rows),
             recipe=self._recipe(cell.backbone, domain, second_stage=start is not None).for_policy(freeze),
             freeze=freeze,
             labelled_scans=labelled_scans,

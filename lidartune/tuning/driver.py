@@ -14,7 +14,7 @@ from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.report import write_report
 from lidartune.report.tensorboard import rewrite_events
-from lidartune.transfer.data import WORLD_MISSING, check_scans, open_study_data, what_is_missing
+from lidartune.transfer.data import WORLD_MISSING, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.search import CellSource, WholeGrid
@@ -48,6 +48,7 @@ def run_study(
         console.print("making the street world, once ...", highlight=False)
     data = open_study_data(config)
     check_scans(data)
+    check_rings(data, config.canvas)
     with _only_driver(results, config.name):
         study = open_study(config, results, data)
         if config.search.sampler == "tpe" or study.schedule.anything_open():

@@ -65,6 +65,7 @@ def test_another_value_anywhere_is_another_run() -> None:
         {"start": None},
         {"start": Start(run=SPEC.start.run if SPEC.start else "", epoch=3)},
         {"canvas": Sensor(32, 512, 3.0, -24.0)},
+        {"canvas": Sensor(32, 512, 3.0, -25.0, "ring")},
         {"recipe": Recipe(updates_per_epoch=17)},
         {"recipe": Recipe(updates_per_epoch=16, sampling="sequences")},
         {"recipe": Recipe(updates_per_epoch=16, augmentation=Augmentation(rotate=True))},
@@ -132,7 +133,7 @@ DEFAULTS = {
     },
     "Imported": {},
     "Start": {},
-    "Sensor": {},
+    "Sensor": {"rows": "elevation"},
     "Recipe": {
         "updates_per_epoch": 1,
         "batch_size": 8,

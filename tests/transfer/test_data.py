@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lidartune.config import from_dict
 from lidartune.errors import UserError
-from lidartune.scans import open_dataset, write_labels, write_points
-from lidartune.transfer.data import _derived_splits, labelled_counts
+from lidartune.scans import open_dataset, read_points, write_labels, write_points
+from lidartune.streetworld import WorldFolder
+from lidartune.transfer.data import _derived_splits, check_rings, labelled_counts, open_study_data
+
+SPLITS = {"train": [0, 1], "validation": [2], "test": [3]}
 
 
 def semantic_kitti(root: Path, labelled: str, unlabelled: str = "", without_scans: str = "") -> Path:
@@ -45,3 +51,25 @@ def test_whatever_means_all_scans_is_all(stated: list[int | str]) -> None:
 
 def test_labelled_scans_are_numbers_where_they_are_not_all() -> None:
     assert labelled_counts(["1%", "10%", 5, 49, "all"], 50) == {"1%": 1, "10%": 5, 5: 5, 49: 49, "all": "all"}
+
+
+def test_rows_by_ring_are_tried_before_anything_is_trained(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    root = tmp_path / "real"
+    shutil.copytree(tiny_world.real, root)
+    config = from_dict(
+        {
+            "name": "rings",
+            "domains": {
+                "synthetic": {"root": str(tiny_world.synthetic), "taxonomy": "synlidar", "splits": SPLITS},
+                "real": {"root": str(root), "taxonomy": "semantic-kitti", "splits": SPLITS},
+            },
+            "canvas": {"height": 16, "rows": "ring"},
+        }
+    )
+    data = open_study_data(config)
+    check_rings(data, config.canvas)
+    scan = data.domains["real"].train[0]
+    write_points(scan.points, np.random.default_rng(0).permutation(read_points(scan.points)))
+    check_rings(data, replace(config.canvas, rows="elevation"))
+    with pytest.raises(UserError, match=rf"(?s){scan.points}.*canvas.rows=elevation"):
+        check_rings(data, config.canvas)
