@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -13,26 +13,15 @@ import torch
 from lidartune.canvas import Canvas, Sensor, neighbours, project, vote
 from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile, read_points
+from lidartune.scoring.images import class_images
 from lidartune.threads import in_order, thread_pool
-from lidartune.training.state import Normalization, TrainingState
+from lidartune.training.state import TrainingState
 
 if TYPE_CHECKING:
-    from lidartune.backbones.network import Network
     from lidartune.scoring.trained import TrainedNetwork
     from lidartune.training.loader import PreparedScan
 
 Result = TypeVar("Result")
-
-
-def class_images(
-    model: Network, normalization: Normalization, canvases: Sequence[Canvas], device: torch.device
-) -> np.ndarray:
-    """Predicted classes `(B, H, W)` uint8 by a network in evaluation mode: the likeliest of the real ones, never 0."""
-    images = torch.from_numpy(np.stack([canvas.image for canvas in canvases])).to(device)
-    masks = torch.from_numpy(np.stack([canvas.mask for canvas in canvases])).to(device)
-    with torch.inference_mode():
-        logits = model(normalization.apply(images, masks), masks)
-        return (logits[:, 1:].argmax(1) + 1).to(torch.uint8).cpu().numpy()
 
 
 def predict_image(spec: RunSpec, state: TrainingState, scan: PreparedScan, device: torch.device) -> np.ndarray:

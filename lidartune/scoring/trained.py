@@ -18,7 +18,7 @@ from lidartune.runs.imported import own_taxonomy
 from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import Store
 from lidartune.scans import Taxonomy, built_in_taxonomies, load_taxonomy
-from lidartune.scoring.predict import class_images
+from lidartune.scoring.images import class_images
 from lidartune.training.state import Normalization, new_model, place_weights
 
 
