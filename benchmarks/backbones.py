@@ -1,9 +1,11 @@
-"""Training steps and forward passes of lidartune.backbones against the plain formulation, in one interleaved run.
+"""Training steps and predictions of lidartune.backbones against the plain formulation, in one interleaved run.
 
-    python benchmarks/backbones.py [--names squeezesegv2 ...] [--channels 0.25 1.0] [--batches 1 2 4] [--rounds 7]
+    python benchmarks/backbones.py [--names squeezesegv2 ...] [--widths 512 1024 2048] [--threads 2] [--rounds 9]
 
-Both have the same weights. Every round times one step of each, in turn; printed are medians. Trust the ratio, not the
-absolute speed: that moves with the machine's load.
+All have the same weights. Every round times one step of each in turn; printed are the plain formulation's median
+seconds, and how many times faster each of ours is by its median. Trust the ratios: seconds move with the machine's
+load. `exact`, `fast` and `compiled` are `lidartune predict --speed`; `error` is the largest difference of their logits
+from the plain ones, relative to the largest logit.
 """
 
 from __future__ import annotations
@@ -19,18 +21,15 @@ from plain_backbones import plain
 from torch import Tensor, nn
 
 from lidartune.backbones import NAMES, build
-
-WITH_PLAIN = tuple(name for name in NAMES if name != "cenet")  # which has no plain twin yet
-
-CANVASES = ("32x256", "32x512", "64x512")
+from lidartune.backbones.inference import Compiled, for_inference
 
 
 def training_step(model: nn.Module, x: Tensor, truth: Tensor) -> Callable[[], None]:
     """Forward, weighted cross-entropy, backward and an SGD update."""
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
-    model.train()
 
     def step() -> None:
+        model.train()
         optimiser.zero_grad(set_to_none=True)
         F.cross_entropy(model(x), truth).backward()
         optimiser.step()
@@ -38,18 +37,17 @@ def training_step(model: nn.Module, x: Tensor, truth: Tensor) -> Callable[[], No
     return step
 
 
-def forward_pass(model: nn.Module, x: Tensor) -> Callable[[], None]:
+def prediction(model: Callable[..., Tensor], *inputs: Tensor) -> Callable[[], Tensor]:
     """Inference without gradients."""
 
-    def step() -> None:
-        model.eval()
+    def step() -> Tensor:
         with torch.inference_mode():
-            model(x)
+            return model(*inputs)
 
     return step
 
 
-def interleaved(steps: list[Callable[[], None]], rounds: int, warm_up: int = 2) -> list[float]:
+def interleaved(steps: list[Callable[[], object]], rounds: int, warm_up: int = 2) -> list[float]:
     """Median seconds of each step, the steps taken in turn."""
     times: list[list[float]] = [[] for _ in steps]
     for round_number in range(rounds + warm_up):
@@ -61,39 +59,68 @@ def interleaved(steps: list[Callable[[], None]], rounds: int, warm_up: int = 2) 
     return [statistics.median(taken) for taken in times]
 
 
+def training_ratios(name: str, channels: float, x: Tensor, rounds: int) -> tuple[float, float]:
+    """Seconds of the plain training step, and how many times faster ours is."""
+    torch.manual_seed(0)
+    ours, twin = build(name, channels=channels), plain(name, channels=channels)
+    twin.load_state_dict(ours.state_dict())
+    truth = torch.randint(0, 20, (x.shape[0], *x.shape[2:]))
+    slow, fast = interleaved([training_step(twin, x, truth), training_step(ours, x, truth)], rounds)
+    return slow, slow / fast
+
+
+def prediction_ratios(
+    name: str, channels: float, x: Tensor, rounds: int, with_compiled: bool
+) -> tuple[float, list[float], float]:
+    """Seconds of the plain prediction, how many times faster each of ours is, and their largest error."""
+    torch.manual_seed(0)
+    ours, twin = build(name, channels=channels), plain(name, channels=channels)
+    with torch.no_grad():
+        ours.train()(x)  # running statistics that are not those it began with
+    ours.eval()
+    twin.eval().load_state_dict(ours.state_dict())
+    steps = [prediction(twin, x), prediction(ours, x), prediction(for_inference(ours), x)]
+    if with_compiled:
+        batch, _, height, width = x.shape
+        steps.append(prediction(Compiled(ours, batch, height, width), x, x[:, 0] != 0))
+    wanted, *found = [step() for step in steps]
+    error = max(float((logits - wanted).abs().max() / wanted.abs().max()) for logits in found)
+    slow, *fast = interleaved(steps, rounds)  # type: ignore[arg-type]
+    return slow, [slow / seconds for seconds in fast], error
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--names", nargs="+", default=list(WITH_PLAIN), choices=WITH_PLAIN)
-    parser.add_argument("--canvases", nargs="+", default=list(CANVASES), help="HEIGHTxWIDTH")
-    parser.add_argument("--channels", nargs="+", type=float, default=[0.25, 1.0])
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 2, 4])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--names", nargs="+", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--height", type=int, default=64)
+    parser.add_argument("--widths", nargs="+", type=int, default=[512, 1024, 2048])
+    parser.add_argument("--channels", nargs="+", type=float, default=[1.0])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--no-compiled", action="store_true", help="leave out what takes 10 to 60 s to compile")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {options.threads} thread(s), medians of {options.rounds} interleaved rounds")
-    print(
-        f"{'backbone':13} {'canvas':>7} {'channels':>8} {'batch':>5}   train: plain ms   ours ms  ratio  scans/s"
-        "   forward: plain ms   ours ms  ratio  scans/s"
-    )
+    print(f"torch {torch.__version__}, {options.threads} thread(s), medians of {options.rounds} interleaved rounds\n")
+    print("| backbone | canvas | channels | batch | training: plain s | ours | prediction: plain s |", end="")
+    print(" exact | fast | compiled | error |\n" + "|---" * 11 + "|")
     for name in options.names:
         for channels in options.channels:
-            for canvas in options.canvases:
+            for width in options.widths:
                 for batch in options.batches:
-                    height, width = map(int, canvas.split("x"))
-                    torch.manual_seed(0)
-                    ours, twin = build(name, channels=channels), plain(name, channels=channels)
-                    twin.load_state_dict(ours.state_dict())
-                    x = torch.randn(batch, 5, height, width)
-                    truth = torch.randint(0, 20, (batch, height, width))
-                    line = f"{name:13} {canvas:>7} {channels:8.2f} {batch:5}"
-                    for steps in (
-                        [training_step(twin, x, truth), training_step(ours, x, truth)],
-                        [forward_pass(twin, x), forward_pass(ours, x)],
-                    ):
-                        slow, fast = interleaved(steps, options.rounds)
-                        line += f" {slow * 1e3:17.1f} {fast * 1e3:9.1f} {slow / fast:6.2f} {batch / fast:8.1f}  "
-                    print(line, flush=True)
+                    x = torch.randn(batch, 5, options.height, width, generator=torch.Generator().manual_seed(1))
+                    line = f"| {name} | {options.height} x {width} | {channels:g} | {batch} |"
+                    if options.no_training:
+                        line += " | |"
+                    else:
+                        slow, ratio = training_ratios(name, channels, x, options.rounds)
+                        line += f" {slow:.3f} | {ratio:.2f} |"
+                    slow, ratios, error = prediction_ratios(
+                        name, channels, x, options.rounds, not options.no_compiled
+                    )
+                    cells = [f"{ratio:.2f}" for ratio in ratios] + [""] * options.no_compiled
+                    print(f"{line} {slow:.3f} | {' | '.join(cells)} | {error:.0e} |", flush=True)
 
 
 if __name__ == "__main__":

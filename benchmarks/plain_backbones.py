@@ -1,4 +1,4 @@
-"""The four backbones written out plainly, one torch module for each layer, contiguous NCHW: what lidartune.backbones is
+"""The backbones written out plainly, one torch module for each layer, contiguous NCHW: what lidartune.backbones is
 measured and checked against. Same state-dict keys."""
 
 from __future__ import annotations
@@ -138,12 +138,69 @@ class PlainDarkNet(nn.Module):
         return logits
 
 
+class PlainBlock(nn.Module):
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
+        self.bn, self.act = nn.BatchNorm2d(outside), nn.Hardswish()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.act(self.bn(self.conv(x)))
+        return y
+
+
+class PlainBasicBlock(nn.Module):
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+        self.bn1, self.act = nn.BatchNorm2d(channels), nn.Hardswish()
+        self.conv2, self.bn2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
+        narrow = [nn.Conv2d(channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)]
+        self.downsample = nn.Sequential(*(narrow if stride > 1 else []))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y)) + self.downsample(x)
+        z: Tensor = self.act(y)
+        return z
+
+
+class PlainCENet(nn.Module):
+    def __init__(self, width: Width, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        half, full = width(64), width(128)
+        self.backbone: Any = nn.Module()
+        self.backbone.conv1, self.backbone.conv2 = PlainBlock(5, half), PlainBlock(half, full)
+        self.backbone.conv3 = PlainBlock(full, full)
+        for stage, (blocks, stride) in enumerate(((3, 1), (4, 2), (6, 2), (3, 2)), start=1):
+            members = [PlainBasicBlock(full, stride if block == 0 else 1) for block in range(blocks)]
+            self.backbone.add_module(f"layer{stage}", nn.Sequential(*members))
+        self.decoder: Any = nn.Module()
+        self.decoder.conv_1, self.decoder.conv_2 = PlainBlock(5 * full, width(256)), PlainBlock(width(256), full)
+        self.head = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(full, num_classes, 1))
+        self.drop = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        encoder, decoder = self.backbone, self.decoder
+        x = encoder.conv3(encoder.conv2(encoder.conv1(x)))
+        kept = [x]
+        for stage in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
+            x = self.drop(stage(x))
+            kept.append(x)
+        size = kept[0].shape[2:]
+        kept[2:] = [F.interpolate(y, size, mode="bilinear", align_corners=True) for y in kept[2:]]
+        logits: Tensor = self.head(self.drop(decoder.conv_2(decoder.conv_1(torch.cat(kept, 1)))))
+        return logits
+
+
 def plain(name: str, *, num_classes: int = 20, channels: float = 1.0, dropout: float | None = None) -> nn.Module:
     """The plain twin of `lidartune.backbones.build(name, ...)`."""
 
     def width(published: int) -> int:
         return max(4, 4 * round(published * channels / 4))
 
+    if name == "cenet":
+        return PlainCENet(width, num_classes, dropout or 0.0)
     inside = 0.01 if dropout is None else dropout
     if name.startswith("squeezeseg"):
         second = name == "squeezesegv2"

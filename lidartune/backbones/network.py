@@ -49,6 +49,7 @@ class Network(nn.Module):
     Attributes:
         options: what it was built with.
         stride: the width must be a multiple of it.
+        layout: in which its activations lie; None for what `memory_format` says.
         configuration: where its weights were read from a lidar-bonnetal model folder, what else that folder says.
     """
 
@@ -65,6 +66,7 @@ class Network(nn.Module):
         self.name = options.name
         self.channels = options.channels
         self.stride = options.stride
+        self.layout: torch.memory_format | None = None
         self.configuration: BonnetalConfig | None = None
         self._groups = groups
         self.backbone = backbone
@@ -115,7 +117,8 @@ class Network(nn.Module):
         needs_mask = self.CRF is not None or "mask" in self.options.inputs
         mask = _mask(x_nchw, masks_nhw) if needs_mask else None
         x = _chosen(x_nchw, mask, self.options.inputs)
-        x = x.contiguous(memory_format=memory_format(self.name, x.device.type, self.channels))
+        layout = self.layout or memory_format(self.name, x.device.type, self.channels)
+        x = x.contiguous(memory_format=layout)
         features, skips = self.backbone(x)
         logits: Tensor = self.head(self.decoder(features, skips))
         return logits if self.CRF is None else self.CRF(logits, x_nchw[:, 1:4], mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -34,6 +34,13 @@ GPU_BATCH = 8
 @click.option("--overwrite", is_flag=True, help="Predict again what is there of these sequences.")
 @click.option("--device", help="cpu, cuda, cuda:1, ...  [default: a GPU where torch has one]")
 @click.option("--batch", type=click.IntRange(min=1), help=f"Scans at once.  [default: 1, on a GPU {GPU_BATCH}]")
+@click.option(
+    "--speed",
+    type=click.Choice(["exact", "fast", "compiled"]),
+    default="exact",
+    show_default=True,
+    help="exact: as the study scored it. fast, compiled: rounded otherwise; compiled takes seconds to begin.",
+)
 def predict(
     run: str,
     folder: Path,
@@ -46,6 +53,7 @@ def predict(
     overwrite: bool,
     device: str | None,
     batch: int | None,
+    speed: Literal["exact", "fast", "compiled"],
 ) -> None:
     """Predict every scan of the dataset in DIR by the network of RUN, a folder results/runs/<name>-<id>.
 
@@ -74,12 +82,15 @@ def predict(
         "weights": network.weights_sha256[:16],
         "taxonomy": known.digest[:16],
         "vote": not no_vote,
+        "speed": speed,
     }
     target = PredictionFolder(output, author)
     target.claim(dataset, scans, overwrite=overwrite)
     missing = [scan for scan in scans if not target.is_there(scan)]
     click.echo(f"{network.run}, epoch {network.epoch}, on {place}; raw ids of {known.name}")
     size = batch or (GPU_BATCH if place.type == "cuda" else 1)
+    if missing:
+        network = network.at_speed(speed, batch=size)
     seconds = _predict(network, dataset, missing, target, use_vote=not no_vote, batch=size)
     _tell(seconds, len(missing), len(scans))
     click.echo(f"\npredictions  {output}")

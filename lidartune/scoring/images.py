@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from lidartune.backbones.inference import Compiled
 from lidartune.backbones.network import Network
 from lidartune.canvas import Canvas
 from lidartune.training.state import Normalization
 
 
 def class_images(
-    model: Network, normalization: Normalization, canvases: Sequence[Canvas], device: torch.device
+    model: Network | Compiled, normalization: Normalization, canvases: Sequence[Canvas], device: torch.device
 ) -> np.ndarray:
     """Predicted classes `(B, H, W)` uint8 by a network in evaluation mode: the likeliest of the real ones, never 0."""
     images = torch.from_numpy(np.stack([canvas.image for canvas in canvases])).to(device)

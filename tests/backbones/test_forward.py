@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lidartune.backbones import NAMES, build
 
 CPU_TEST_CHANNELS = [("squeezeseg", 1.0), ("squeezesegv2", 1.0), ("darknet21", 0.5), ("darknet53", 0.25)]
-HAVE_A_TWIN = [name for name in NAMES if name != "cenet"]
+CPU_TEST_CHANNELS += [("cenet", 0.5)]
 
 
 def images(batch: int = 2, height: int = 8, width: int = 64, seed: int = 0) -> Tensor:
@@ -44,7 +44,7 @@ def test_logits_equal_the_plain_formulation(
     torch.manual_seed(0)
     ours, twin = build(name, channels=channels, dropout=0.0), plain(name, channels=channels, dropout=0.0)
     twin.load_state_dict(ours.state_dict(), strict=True)
-    x = images(2, 8, 128)
+    x = images(2, 11, 128)
     if training:  # batch statistics magnify rounding: 1e-4 is within what float32 leaves open
         ours, twin, x = ours.double(), twin.double(), x.double()
     for _ in range(3):  # a forward in training moves the running statistics
@@ -56,67 +56,17 @@ def test_logits_equal_the_plain_formulation(
         torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", HAVE_A_TWIN)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_equal_the_plain_formulation_in_float64(plain: Callable[..., nn.Module], name: str) -> None:
     ours, twin = build(name, channels=0.25, dropout=0.0).double(), plain(name, channels=0.25, dropout=0.0).double()
     twin.load_state_dict(ours.state_dict(), strict=True)
-    x, weight = images(2, 8, 64).double(), torch.randn(2, 20, 8, 64).double()
+    x, weight = images(2, 11, 64).double(), torch.randn(2, 20, 11, 64).double()
     for net in (ours, twin):
         (net(x) * weight).sum().backward()
     for key, found in ours.named_parameters():
         wanted = twin.get_parameter(key)
         assert found.grad is not None and wanted.grad is not None, key
         torch.testing.assert_close(found.grad, wanted.grad, rtol=1e-8, atol=1e-8, msg=key)
-
-
-def plain_cenet(weights: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
-    """CENet's logits by its published layers, from its weights alone."""
-
-    def conv(key: str, x: Tensor, size: int, stride: int = 1) -> Tensor:
-        return F.conv2d(x, weights[f"{key}.weight"], weights.get(f"{key}.bias"), stride, size // 2)
-
-    def norm(key: str, x: Tensor) -> Tensor:
-        w = {part: weights[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")}
-        return F.batch_norm(x, *w.values(), training, 0.0)
-
-    def block(key: str, x: Tensor) -> Tensor:
-        return F.hardswish(norm(f"{key}.bn", conv(f"{key}.conv", x, 3)))
-
-    def residual(key: str, x: Tensor, stride: int) -> Tensor:
-        y = F.hardswish(norm(f"{key}.bn1", conv(f"{key}.conv1", x, 3, stride)))
-        y = norm(f"{key}.bn2", conv(f"{key}.conv2", y, 3))
-        return F.hardswish(
-            y + (x if stride == 1 else norm(f"{key}.downsample.1", conv(f"{key}.downsample.0", x, 1, stride)))
-        )
-
-    for n in (1, 2, 3):
-        x = block(f"backbone.conv{n}", x)
-    kept = [x]
-    for stage, blocks, stride in ((1, 3, 1), (2, 4, 2), (3, 6, 2), (4, 3, 2)):
-        for n in range(blocks):
-            x = residual(f"backbone.layer{stage}.{n}", x, stride if n == 0 else 1)
-        kept.append(x)
-    size = kept[0].shape[2:]
-    wide = [F.interpolate(y, size, mode="bilinear", align_corners=True) for y in kept]
-    return conv("head.1", block("decoder.conv_2", block("decoder.conv_1", torch.cat(wide, 1))), 1)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_cenet_equals_its_published_layers(training: bool) -> None:
-    net, x = build("cenet", channels=0.5).double(), images(2, 11, 40).double()
-    for _ in range(3):
-        net.train()(x)
-    names = dict(net.named_parameters())
-    weights = {key: value.clone() for key, value in net.state_dict().items()} | names
-    found, wanted = net.train(training)(x), plain_cenet(weights, x, training)
-    torch.testing.assert_close(found, wanted)
-    target = torch.randn_like(found)
-    for one, two in zip(
-        torch.autograd.grad((found * target).sum(), list(names.values())),
-        torch.autograd.grad((wanted * target).sum(), list(names.values())),
-        strict=True,
-    ):
-        torch.testing.assert_close(one, two)
 
 
 @pytest.mark.parametrize("name", NAMES)

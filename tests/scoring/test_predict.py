@@ -121,6 +121,15 @@ def test_without_the_vote_it_has_the_score_without_the_vote(trained: Trained, tm
     assert run_evaluate(out, root, "synlidar")["confusion_matrix"] == stored["no_vote"] != stored["points"]
 
 
+@pytest.mark.parametrize("speed", ["fast", "compiled"])
+def test_faster_it_says_the_same_but_for_rounding(trained: Trained, tmp_path: Path, speed: str) -> None:
+    out, root = tmp_path / "out", trained.root("synthetic")
+    run_predict(trained.folder, root, "-o", out, "--sequences", trained.sequences("synthetic"), "--speed", speed)
+    found = np.array(run_evaluate(out, root, "synlidar")["confusion_matrix"])
+    stored = np.array(trained.scores(EPOCHS[-1], "synthetic")["points"])
+    assert np.abs(found - stored).sum() <= 1e-3 * stored.sum()
+
+
 def test_a_dataset_without_labels_gets_the_same_predictions(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +245,7 @@ def test_predictions_of_another_epoch_run_or_vote_are_never_mixed_in(
     for change, words in (
         (["--epoch", 1], "epoch 2"),
         (["--no-vote"], "vote True"),
+        (["--speed", "fast"], "speed exact"),
         (["--taxonomy", "semantic-kitti"], "taxonomy "),
         (["--epoch", 1, "--overwrite"], "sequences 01: epoch 2"),  # sequence 01 would stay
     ):
