@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from lidartune.errors import UserError
-
-if TYPE_CHECKING:
-    from lidartune.scans.taxonomy import Taxonomy
+from lidartune.scans.taxonomy import Taxonomy
 
 
-def chained(first: Taxonomy, second: Taxonomy) -> dict[str, Any]:
-    """The fields of a Taxonomy that goes through both; raises UserError as `taxonomy.compose` does."""
+def compose(first: Taxonomy, second: Taxonomy) -> Taxonomy:
+    """A chain: the classes of `first` are the raw ids of `second`, whose classes come out; `to_raw` goes back.
+
+    Class 0 stays class 0 where `second` does not say otherwise; a class that nothing leads to may be one of `second`
+    alone, and is always written as what is ignored: any other id would be read back as another class. Labels, content
+    and split are those of `first`.
+
+    Raises:
+        UserError: `second` names classes of `first` at other numbers; a class of `first` that `second` does not map, a
+            class that is not read back as itself from the raw id written for it, or no id of `first` that is ignored
+            where one has to be written.
+    """
+    _check_names(first, second)
     onwards = {0: 0} | dict(second.learning_map)
     missing = [c for c in sorted(set(first.learning_map.values())) if c not in onwards]
     if missing:
@@ -25,18 +33,48 @@ def chained(first: Taxonomy, second: Taxonomy) -> dict[str, Any]:
             do="add them to `labels` and `learning_map`, or name another bridge",
         )
     learning_map = {raw: onwards[number] for raw, number in first.learning_map.items()}
-    return {
-        "name": f"{first.name}+{second.name}",
-        "labels": first.labels,
-        "learning_map": MappingProxyType(learning_map),
-        "learning_map_inv": MappingProxyType(_back(first, second, learning_map)),
-        "color_map": first.color_map,
-        "content": first.content,
-        "split": first.split,
-        "ignore": second.ignore,
-        "names": second.names,
-        "colors": second.colors,
-    }
+    return Taxonomy(
+        name=f"{first.name}+{second.name}",
+        labels=first.labels,
+        learning_map=MappingProxyType(learning_map),
+        learning_map_inv=MappingProxyType(_back(first, second, learning_map)),
+        color_map=first.color_map,
+        content=first.content,
+        split=first.split,
+        ignore=second.ignore,
+        names=second.names,
+        colors=second.colors,
+    )
+
+
+def _check_names(first: Taxonomy, second: Taxonomy) -> None:
+    """Refuses a `second` that was not written for the classes of `first`: `semantic-kitti+synlidar`.
+
+    Its labels may be the names of these classes or of those that come out; but a class of `first` that they name at
+    another number alone, which leads elsewhere, is misread.
+    """
+    named: dict[str, list[int]] = {}
+    for number, label in second.labels.items():
+        if 0 < number < first.num_classes:
+            named.setdefault(_plain(label), []).append(number)
+    misread = []
+    for number in sorted(set(first.learning_map.values()) - {0}):
+        places = named.get(_plain(first.names[number]), [number])
+        leads_to = {second.learning_map.get(place) for place in places}
+        if number not in places and second.learning_map.get(number) not in leads_to:
+            misread.append(f"{second.labels[places[0]]!r} is {places[0]} here and {number} there")
+    if misread:
+        raise UserError(
+            f"this taxonomy numbers the classes of {first.name!r} otherwise",
+            where=f"{second.name}, key labels",
+            found="; ".join(misread[:3]),
+            wanted=f"the classes of {first.name!r} as its raw ids, 0..{first.num_classes - 1}",
+            do=f"name a bridge that is written for these classes; a dataset's own taxonomy stands alone: {second.name}",
+        )
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-").replace(" ", "-")
 
 
 def _back(first: Taxonomy, second: Taxonomy, learning_map: dict[int, int]) -> dict[int, int]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from lidartune.errors import UserError
+from lidartune.scans.catalogue import load_taxonomy
 from lidartune.scans.document import shown
 from lidartune.scans.files import file_size, read_points, read_scan
 from lidartune.scans.layout import LAYOUT, scan_files, sequence_folders
-from lidartune.scans.taxonomy import Taxonomy, load_taxonomy
+from lidartune.scans.taxonomy import Taxonomy
 
 SCANS_WITH_CONTENTS = 16
 LONGEST_NAME = 255  # characters of a folder's name

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from lidartune.errors import UserError
-from lidartune.scans.taxonomy import NUM_CLASSES
+from lidartune.scans.classes import NUM_CLASSES
 
 
 class HasImage(Protocol):
@@ -97,18 +97,66 @@ def class_counts(labels: Iterable[np.ndarray], num_classes: int = NUM_CLASSES) -
     return counts
 
 
-def class_weights(counts: np.ndarray, epsilon: float = 0.001) -> np.ndarray:
-    """(num_classes,) float32 loss weights 1 / (share + epsilon), and 0 for class 0 (ignored).
+def class_weights(
+    counts: np.ndarray,
+    epsilon: float = 0.001,
+    *,
+    rule: Literal["inverse", "sqrt", "effective_number"] = "inverse",
+    beta: float = 0.9999,
+) -> np.ndarray:
+    """(num_classes,) float32 loss weights, and 0 for class 0 (ignored).
 
-    A share is of all points, the ignored ones included, as in lidar-bonnetal's `content`. `counts` may be counts or
-    shares.
+    | rule | weight of a class |
+    |---|---|
+    | `inverse` | 1 / (share + epsilon); a share is of all points, the ignored ones included, as in lidar-bonnetal |
+    | `sqrt` | the square root of that |
+    | `effective_number` | see `effective_number_weights` |
+
+    Args:
+        counts: how often each class was counted. `inverse` and `sqrt` take shares as well.
+        epsilon: keeps the weight of a class that was never counted finite; `inverse` and `sqrt` only.
+        beta: `effective_number` only.
 
     Raises:
         UserError: nothing was counted.
     """
+    if rule == "effective_number":
+        return effective_number_weights(counts, beta)
     counts = np.asarray(counts, dtype=np.float64)
-    if not counts.sum() > 0:
-        raise UserError("no labelled point to weigh the classes by", do="check that the training sequences hold labels")
+    _refuse_nothing(counts)
     weights = 1.0 / (counts / counts.sum() + epsilon)
     weights[0] = 0.0
-    return weights.astype(np.float32)
+    weights = weights.astype(np.float32)
+    return np.sqrt(weights) if rule == "sqrt" else weights
+
+
+def effective_number_weights(counts: np.ndarray, beta: float) -> np.ndarray:
+    """(num_classes,) float32 loss weights (1 - beta) / (1 - beta^n) of the classes' counts n, and 0 for class 0.
+
+    Scaled to a mean of 1 over the classes but 0: Cui, Jia, Lin, Song and Belongie, "Class-balanced loss based on
+    effective number of samples", CVPR 2019. A class that was never counted weighs as one that was counted once.
+
+    The paper counts pictures; here points are counted, far more. What a class has beyond some 1 / (1 - beta) points
+    makes no difference: with 0.9999 all classes of more than some 50,000 points weigh alike. Towards beta 1 the weights
+    become those of 1 / n, at 0 all are 1. They depend on how many scans were counted, as shares do not.
+
+    Raises:
+        UserError: nothing was counted.
+        ValueError: `counts` are no whole numbers, or `beta` is outside [0, 1).
+    """
+    counts = np.asarray(counts)
+    if not np.issubdtype(counts.dtype, np.integer):
+        raise ValueError(f"effective numbers are of whole counts, not of {counts.dtype}")
+    if not 0 <= beta < 1:
+        raise ValueError(f"a beta of {beta}; it is in [0, 1)")
+    _refuse_nothing(counts)
+    seen = np.maximum(counts, 1).astype(np.float64)
+    # -expm1(n log beta) is 1 - beta^n without cancellation
+    weights = 1.0 / -np.expm1(seen * np.log(beta)) if beta > 0 else np.ones(len(seen))
+    weights[0] = 0.0
+    return (weights * (len(weights) - 1) / weights.sum()).astype(np.float32)
+
+
+def _refuse_nothing(counts: np.ndarray) -> None:
+    if not counts.sum() > 0:
+        raise UserError("no labelled point to weigh the classes by", do="check that the training sequences hold labels")

@@ -1,36 +1,20 @@
-"""Raw label ids of one dataset and the classes they mean, from lidar-bonnetal data-config YAML; chains of such maps."""
+"""Raw label ids of one dataset and the classes they mean, from lidar-bonnetal data-config YAML."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from lidartune.errors import UserError, nearest
-from lidartune.scans.chain import chained, links
-from lidartune.scans.classes import CLASS_COLORS, CLASS_NAMES, MAX_ID, NUM_CLASSES, UNKNOWN, otherwise_numbered
-from lidartune.scans.document import parse_document, read_document
+from lidartune.errors import UserError
+from lidartune.scans.classes import CLASS_NAMES, MAX_ID, NUM_CLASSES, UNKNOWN, otherwise_numbered
+from lidartune.scans.document import parse_document
 from lidartune.scans.parsing import parse_config
-
-__all__ = [
-    "CLASS_COLORS",
-    "CLASS_NAMES",
-    "NUM_CLASSES",
-    "UNKNOWN",
-    "Taxonomy",
-    "built_in_taxonomies",
-    "compose",
-    "load_taxonomy",
-    "parse_taxonomy",
-]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,73 +150,9 @@ class Taxonomy:
         return shares
 
 
-def compose(first: Taxonomy, second: Taxonomy) -> Taxonomy:
-    """A chain: the classes of `first` are the raw ids of `second`, whose classes come out; `to_raw` goes back.
-
-    Class 0 stays class 0 where `second` does not say otherwise; a class that nothing leads to may be one of `second`
-    alone, and is always written as what is ignored: any other id would be read back as another class. Labels, content
-    and split are those of `first`.
-
-    Raises:
-        UserError: a class of `first` that `second` does not map, a class that is not read back as itself from the raw
-            id written for it, or no id of `first` that is ignored where one has to be written.
-    """
-    return Taxonomy(**chained(first, second))
-
-
-def built_in_taxonomies() -> tuple[str, ...]:
-    """Names that `load_taxonomy` knows without a path."""
-    folder = resources.files("lidartune.scans").joinpath("taxonomies")
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")))
-
-
-def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
-    """A built-in taxonomy by name, a lidar-bonnetal data config by path, or a chain of them with "+" between.
-
-    A path must have the keys `labels`, `learning_map` and `learning_map_inv`; `color_map`, `content`, `learning_ignore`
-    and `split` are read where they are there, other keys are passed over. `synlidar+bridge.yaml` is `compose` of both;
-    a file whose own name has a "+" is read as one.
-
-    Raises:
-        UserError: no such name or file, broken YAML, a missing key, an id outside 0..65535, classes that are not
-            numbered 0..C-1 with C in 2..255, maps that contradict each other; as `compose` does.
-    """
-    text, known = str(name_or_path), built_in_taxonomies()
-
-    def is_one(part: str) -> bool:
-        return part in known or _is_file(part)
-
-    chain = links(text, is_one)
-    if chain is None:
-        lost = next((part for part in text.split("+") if not is_one(part)), text)
-        raise UserError(
-            "there is no such taxonomy",
-            where=text if lost != text else None,
-            found=repr(lost),
-            wanted="a built-in name (" + ", ".join(known) + ") or the path of a YAML file",
-            do=nearest(lost, known),
-        )
-    return functools.reduce(compose, [_load(link, known) for link in chain])
-
-
 def parse_taxonomy(text: str, *, name: str, where: str) -> Taxonomy:
     """A taxonomy from the text of its YAML; `where` is named in errors. Raises UserError as `load_taxonomy` does."""
     return Taxonomy(name=name, **parse_config(parse_document(text, where), where))
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).expanduser().is_file()
-    except (OSError, RuntimeError):  # a folder that may not be looked into, the home of nobody
-        return False
-
-
-def _load(text: str, known: tuple[str, ...]) -> Taxonomy:
-    if text in known:
-        source = resources.files("lidartune.scans").joinpath("taxonomies", text + ".yaml")
-        return parse_taxonomy(source.read_text("utf-8"), name=text, where=f"{text}.yaml")
-    path = Path(text).expanduser()
-    return Taxonomy(name=text, **parse_config(read_document(path, "this taxonomy"), str(path)))
 
 
 def _rebuild(

@@ -12,8 +12,9 @@ from statistics import median
 import numpy as np
 
 from lidartune.processes import Progress, in_processes
+from lidartune.scans.catalogue import built_in_taxonomies, load_taxonomy
 from lidartune.scans.dataset import Dataset, ScanFile, spread
-from lidartune.scans.taxonomy import Taxonomy, built_in_taxonomies, load_taxonomy
+from lidartune.scans.taxonomy import Taxonomy
 from lidartune.survey.findings import KINDS, Finding, Findings, counted
 from lidartune.survey.inventory import SequenceFiles, take_inventory
 from lidartune.survey.sensor import Estimate, SensorEstimate, estimate_sensor

@@ -15,7 +15,8 @@ import pytest
 
 from lidartune.canvas import Sensor, project
 from lidartune.scans import fingerprint, load_taxonomy, open_dataset, read_points, read_scan
-from lidartune.scans.taxonomy import UNKNOWN, Taxonomy
+from lidartune.scans.classes import UNKNOWN
+from lidartune.scans.taxonomy import Taxonomy
 from tests.accidents import BOMB, MERGE_BOMB, attempt, mutated, mutated_yaml, put
 
 POINT_FILES, LABEL_FILES, TAXONOMIES, FOLDERS = 3600, 3600, 2500, 300

@@ -62,6 +62,41 @@ def test_weights_are_one_over_share_of_all_points() -> None:
         class_weights(np.zeros(20))
 
 
+def test_sqrt_weights_are_the_roots_of_the_inverse_ones_to_the_bit() -> None:
+    counts = np.arange(20) ** 3
+    weights = class_weights(counts, 0.01, rule="sqrt")
+    assert weights.dtype == np.float32 and np.array_equal(weights, np.sqrt(class_weights(counts, 0.01)))
+
+
+@given(st.lists(st.integers(0, 10**8), min_size=3, max_size=20).filter(any), st.sampled_from([0.9, 0.9999, 1 - 1e-7]))
+@settings(max_examples=60, deadline=None)
+def test_effective_number_weights_are_cuis(counted: list[int], beta: float) -> None:
+    plain = [(1 - beta) / (1 - beta ** max(n, 1)) for n in counted[1:]]
+    wanted = [w * len(plain) / sum(plain) for w in plain]
+    weights = class_weights(np.array(counted), rule="effective_number", beta=beta)
+    assert weights.dtype == np.float32 and weights[0] == 0
+    assert weights[1:] == pytest.approx(wanted, rel=1e-4)
+    by_count = np.array(counted[1:]).argsort()
+    assert np.all(np.diff(weights[1:][by_count]) <= 0), "a class that is seen more often never weighs more"
+
+
+def test_effective_numbers_reach_from_equal_weights_to_inverse_counts() -> None:
+    counts = np.array([7, 10, 1000, 0, 40])
+    assert np.array_equal(class_weights(counts, rule="effective_number", beta=0.0), np.array([0, 1, 1, 1, 1]))
+    inverse = 1 / np.array([10, 1000, 1, 40])
+    nearly = class_weights(counts, rule="effective_number", beta=1 - 1e-12)[1:]
+    assert nearly == pytest.approx(4 * inverse / inverse.sum(), rel=1e-5)
+
+
+def test_effective_numbers_need_counts_and_a_beta_below_1() -> None:
+    with pytest.raises(UserError, match="no labelled point"):
+        class_weights(np.zeros(20, np.int64), rule="effective_number")
+    with pytest.raises(ValueError, match="whole counts"):
+        class_weights(np.full(20, 0.05), rule="effective_number")
+    with pytest.raises(ValueError, match=r"\[0, 1\)"):
+        class_weights(np.arange(20), rule="effective_number", beta=1.0)
+
+
 def test_weights_of_published_contents_are_lidar_bonnetals() -> None:
     content = load_taxonomy("semantic-kitti").class_content()
     assert content is not None

@@ -13,9 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidartune.errors import UserError
-from lidartune.scans import CLASS_COLORS, CLASS_NAMES, NUM_CLASSES, Taxonomy, built_in_taxonomies, load_taxonomy
+from lidartune.scans import (
+    CLASS_COLORS,
+    CLASS_NAMES,
+    NUM_CLASSES,
+    Taxonomy,
+    built_in_taxonomies,
+    compose,
+    load_taxonomy,
+)
 from lidartune.scans.document import parse_document
-from lidartune.scans.taxonomy import compose, parse_taxonomy
+from lidartune.scans.taxonomy import parse_taxonomy
 
 KITTI = {
     0: [0, 1, 52, 99], 1: [10, 252], 2: [11], 3: [15], 4: [18, 258], 5: [13, 16, 20, 256, 257, 259], 6: [30, 254],
@@ -360,18 +368,18 @@ def test_classes_that_only_the_third_dataset_has_keep_their_names(tmp_path: Path
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_the_order_in_which_a_chain_is_closed_does_not_matter(data: st.DataObject) -> None:
-    def drawn(size: int) -> tuple[Taxonomy, int]:
+    def drawn(size: int, letter: str) -> tuple[Taxonomy, int]:
         classes = data.draw(st.integers(2, size))
         onto = data.draw(st.permutations([*range(1, classes), *data.draw(
             st.lists(st.integers(0, classes - 1), min_size=size - classes, max_size=size - classes))]))  # fmt: skip
         pairs = dict(enumerate([0, *onto]))
         back = {c: data.draw(st.sampled_from([raw for raw in pairs if pairs[raw] == c])) for c in range(classes)}
-        names = {raw: f"id {raw}" for raw in pairs}
+        names = {raw: f"{letter}{raw}" for raw in pairs}
         return parse_taxonomy(bridge(pairs, back, names), name=f"of {size}", where=f"of {size}"), classes
 
-    first, size = drawn(data.draw(st.integers(4, 12)))
-    second, size = drawn(size)
-    third, _ = drawn(size)
+    first, size = drawn(data.draw(st.integers(4, 12)), "a")
+    second, size = drawn(size, "b")
+    third, _ = drawn(size, "c")
     left, right = compose(compose(first, second), third), compose(first, compose(second, third))
     assert left == right and left.names == right.names == third.names
     for raw in first.learning_map:
@@ -393,6 +401,46 @@ def test_a_bridge_that_does_not_fit_is_refused_by_its_file_and_key(tmp_path: Pat
     (tmp_path / "first.yaml").write_text(first)
     with pytest.raises(UserError, match=r"(?s)cannot be written.*learning_map_inv.2\n.*3, read as 0.*next:"):
         load_taxonomy(f"{tmp_path / 'first.yaml'}+{path}")
+
+
+@pytest.mark.parametrize("first", built_in_taxonomies())
+@pytest.mark.parametrize("second", built_in_taxonomies())
+def test_datasets_of_their_own_numbers_are_no_bridges(first: str, second: str) -> None:
+    """Each maps raw ids of its scans, and not the classes of another: taken for these, a bicycle would be a truck."""
+    said = rf"(?s)the classes of '{first}' otherwise.*{second}, key labels\n.* is \d+ here and \d+ there.*stands alone"
+    with pytest.raises(UserError, match=said):
+        load_taxonomy(f"{first}+{second}")
+
+
+def test_a_bridge_names_the_classes_it_takes_or_those_it_gives(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    kinds = {1: "Bicycle", 2: "traffic_sign", 3: "car"}
+    first = parse_taxonomy(bridge({0: 0, 7: 1, 8: 2, 9: 3}, {0: 0, 1: 7, 2: 8, 3: 9},
+                                  {7: "bicycle", 8: "traffic-sign", 9: "car"}), name="f", where="f")  # fmt: skip
+
+    def chain(pairs: dict[int, int], back: dict[int, int], names: dict[int, str]) -> Taxonomy:
+        path.write_text(bridge({0: 0} | pairs, {0: 0} | back, {0: "none"} | names))
+        return compose(first, load_taxonomy(path))
+
+    assert chain({1: 1, 2: 2, 3: 3}, {1: 1, 2: 2, 3: 3}, kinds).names == ("ignored", *kinds.values())
+    assert chain({1: 2, 2: 1, 3: 1}, {1: 2, 2: 1}, {1: "two wheels", 2: "rest"}).names[1:] == ("rest", "two wheels")
+    merged = chain({1: 1, 2: 2, 3: 1}, {1: 1, 2: 2}, {1: "car", 2: "sign"})  # class 1 of those that come out is "car"
+    assert merged.names == ("ignored", "car", "sign")
+    said = r"(?s)of 'f' otherwise.*bridge.yaml, key labels\n.*found: +'Car' is 1 here and 3 there\n.*next:"
+    with pytest.raises(UserError, match=said):
+        chain({1: 1, 2: 2, 3: 3}, {1: 1, 2: 2, 3: 3}, {1: "Car", 2: "traffic sign", 3: "Cycle"})
+    with pytest.raises(UserError, match="'bicycle' is 2 here and 1 there; 'traffic_sign' is 1 here and 2 there"):
+        chain({1: 1, 2: 2, 3: 3}, {1: 1, 2: 2, 3: 3}, {1: "traffic_sign", 2: "bicycle"})
+
+
+def test_names_of_what_is_ignored_say_nothing_about_a_bridge() -> None:
+    """A class that nothing leads to has the name of the ignored id that is written for it."""
+    few = parse_taxonomy(bridge({0: 0, 7: 1, 8: 2}, {0: 0, 1: 7, 2: 8, 3: 0}, {0: "none"}), name="f", where="f")
+    to_two = bridge({0: 0, 1: 1, 2: 0, 3: 2}, {0: 0, 1: 1, 2: 3}, {0: "none", 1: "car", 2: "none"})
+    assert few.names[3] == "none" and compose(few, parse_taxonomy(to_two, name="s", where="s")).num_classes == 3
+    used = parse_taxonomy(bridge({7: 1, 9: 2, 0: 0}, {0: 0, 1: 7, 2: 9}, {9: "none"}), name="u", where="u")
+    two = bridge({0: 0, 1: 1, 2: 2}, {0: 0, 1: 1, 2: 2}, {0: "none", 1: "car"})
+    assert compose(used, parse_taxonomy(two, name="s", where="s")).num_classes == 3
 
 
 def test_a_class_of_a_chain_that_nothing_leads_to_is_written_as_ignored() -> None:
