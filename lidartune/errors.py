@@ -25,6 +25,12 @@ class UserError(Exception):
         lines = [what] + [f"  {name + ':':<8}{value}" for name, value in parts if value is not None]
         super().__init__(_printable("\n".join(lines)))
         self.what = what
+        self._parts = {name: None if value is None else str(value) for name, value in parts}
+
+    def within(self, place: str) -> UserError:
+        """The same error where what it names as its place is a part of `place`: `study.yaml: network` and `inputs`."""
+        where, found, wanted, do = self._parts.values()
+        return UserError(self.what, where=f"{place}.{where}" if where else place, found=found, wanted=wanted, do=do)
 
 
 def _printable(text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from lidartune.config import as_dict, from_dict, load_config
 from lidartune.errors import UserError
+from lidartune.runs.spec import NetworkForm
 from lidartune.training.augment import Augmentation
 
 STUDIES = sorted((Path(__file__).parents[1] / "study").glob("*.yaml"))
@@ -71,6 +72,20 @@ def study(tmp_path: Path, text: str) -> Path:
         ("name: s\nrecipe: {probe_updates: 0}", "recipe.probe_updates"),
         ("name: s\nresources: {gpus_per_trial: 1.5}", "whole ones"),
         ("name: s\nchannels_by_backbone: {darknet: 0.5}", "channels_by_backbone"),
+        ("name: s\nnetwork: {input: [range]}", r"(?s)network.input\n.*did you mean 'inputs'"),
+        ("name: s\nnetwork: {inputs: [range, remision]}", r"(?s)network.inputs\n.*'remision'.*mean 'remission'"),
+        ("name: s\nnetwork: {inputs: [range, x, x]}", r"(?s)network.inputs\n.*each once"),
+        ("name: s\nnetwork: {inputs: []}", r"(?s)network.inputs\n.*one or more of range, x"),
+        ("name: s\nnetwork: {inputs: [{}]}", "network.inputs.0\n"),
+        ("name: s\nnetwork: {crf: often}", "network.crf\n"),
+        ("name: s\nnetwork: {num_classes: 7}", "unknown key"),
+        ("name: s\nnetwork: {output_stride: 32}", r"(?s)squeezesegv2 has.*network.output_stride\n.*1, 2, 4, 8, 16"),
+        (
+            "name: s\ngrid: {backbone: [darknet21, cenet]}\nnetwork: {output_stride: 4}",
+            r"(?s)cenet has no such output stride.*network.output_stride\n.*found: +4\n",
+        ),
+        ("name: s\ngrid: {width: [1004]}\nnetwork: {output_stride: 8}", "multiple of 8"),
+        ("name: s\nnetwork: circular", "network\n"),
         ("- 1", "not a mapping"),
         ("name: [", "not valid YAML"),
     ],
@@ -85,6 +100,20 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_a_backbone_that_is_not_in_the_grid_has_no_say_in_its_widths(tmp_path: Path) -> None:
     text = "name: s\ngrid: {backbone: [squeezesegv2], width: [272]}\nchannels_by_backbone: {darknet21: 0.5}"
     assert load_config(study(tmp_path, text)).grid.width == (272,)
+
+
+def test_a_network_is_the_published_one_but_for_what_is_stated(tmp_path: Path) -> None:
+    path = study(tmp_path, "name: s\ngrid: {width: [72, 40]}\nnetwork: {inputs: [range, x, y, z, mask], crf: true}")
+    config = load_config(path, settings=["network.output_stride=8"])
+    assert from_dict(as_dict(config)) == config
+    form = config.network_for("squeezesegv2")
+    assert form == NetworkForm(inputs=("range", "x", "y", "z", "mask"), output_stride=8, crf=True)
+    one = load_config(path, settings=["network={inputs: range}", "grid.width=64"])
+    assert one.network_for("darknet21") == NetworkForm(inputs=("range",)), "a single value stands for a list of one"
+    same = "{inputs: [range, x, y, z, remission], crf: false, circular: false, output_stride: 16}"
+    for network in ("{}", same):
+        config = load_config(study(tmp_path, f"name: s\nnetwork: {network}"))
+        assert config.network_for("squeezesegv2") == NetworkForm(), "so that ids stay as they are"
 
 
 def test_set_replaces_single_values(tmp_path: Path) -> None:
@@ -134,3 +163,17 @@ def test_recipes_of_backbone_and_second_stage_are_laid_over_the_common_one(tmp_p
     second = config.recipe_for("squeezesegv2", "real", second_stage=True, updates_per_epoch=9)
     assert (first.learning_rate, first.warmup_updates, first.batch_size) == (0.2, 0, 2)
     assert (second.learning_rate, second.warmup_updates, second.updates_per_epoch) == (0.1, 5, 9)
+
+
+@pytest.mark.parametrize("preset", ["bonnetal", "modern"])
+def test_a_preset_lies_below_what_is_stated(tmp_path: Path, preset: str) -> None:
+    config = load_config(study(tmp_path, "name: s"), settings=[f"recipe.preset={preset}", "recipe.momentum=0.5"])
+    recipe = config.recipe_for("darknet21", "real", second_stage=False, updates_per_epoch=7)
+    assert (recipe.momentum, recipe.warmup_updates) == (0.5, 7)
+    assert recipe.optimizer == {"bonnetal": "sgd", "modern": "adamw"}[preset]
+    assert recipe.batch_size == {"bonnetal": 2, "modern": 8}[preset], "bonnetal's is published by backbone"
+
+
+def test_an_unknown_preset_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown preset[^$]*recipe[^$]*moderm"):
+        load_config(study(tmp_path, "name: s"), settings=["recipe.preset=moderm"])

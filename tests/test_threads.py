@@ -12,7 +12,7 @@ import torch
 from lidartune.scans import open_dataset
 from lidartune.streetworld import WorldFolder
 from lidartune.threads import in_order, thread_pool
-from lidartune.training import loop
+from lidartune.training import begin, loop, update
 from lidartune.training.loader import ScanReader
 from tests.runs.conftest import CELL, open_tiny, tiny_config
 
@@ -58,9 +58,9 @@ def test_a_diverged_epoch_leaves_no_thread_reading(tiny_world: WorldFolder, monk
     spec = study.plan.works[study.plan.roles[CELL]["pretrained"].run].spec
     dataset = open_dataset(tiny_world.real, "semantic-kitti")
     reader, device = ScanReader(dataset, memory_bytes=0, threads=2), torch.device("cpu")
-    state = loop.fresh_state(spec, dataset.scans(), reader, device)
+    state = begin.fresh_state(spec, dataset.scans(), reader, device)
     before = threading.active_count()
-    monkeypatch.setattr(loop, "weighted_loss", lambda *_: torch.tensor(float("nan")))
+    monkeypatch.setattr(update, "loss_terms", lambda *_: {"nll": torch.tensor(float("nan"))})
     with pytest.raises(loop.TrainingDiverged) as raised:
         loop.train_epoch(spec, state, dataset.scans(), reader, device)
     assert threading.active_count() == before, raised.traceback  # which holds what train_epoch held

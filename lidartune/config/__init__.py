@@ -1,12 +1,23 @@
 """The study's YAML: read, checked and frozen."""
 
 from lidartune.config.checks import check_splits
-from lidartune.config.model import CanvasConfig, Grid, Pretraining, Resources, Splits, StudyConfig, as_dict, from_dict
+from lidartune.config.model import (
+    CanvasConfig,
+    Grid,
+    NetworkConfig,
+    Pretraining,
+    Resources,
+    Splits,
+    StudyConfig,
+    as_dict,
+    from_dict,
+)
 from lidartune.config.read import load_config
 
 __all__ = [
     "CanvasConfig",
     "Grid",
+    "NetworkConfig",
     "Pretraining",
     "Resources",
     "Splits",

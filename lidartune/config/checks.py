@@ -9,12 +9,14 @@ import re
 from pydantic import ValidationError
 
 from lidartune.backbones.names import STRIDES
+from lidartune.backbones.options import Options
 from lidartune.config.messages import explained
 from lidartune.config.model import Splits, StudyConfig
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS
 from lidartune.scans.document import shown
 from lidartune.training.policies import why_impossible
+from lidartune.training.presets import expanded
 from lidartune.training.recipe import RECIPE_FIELDS, Recipe
 
 
@@ -54,15 +56,27 @@ def _check_backbones(config: StudyConfig, path: str) -> None:
                     "unknown backbone", where=f"{path}: {key}", found=shown(backbone), do=nearest(backbone, STRIDES)
                 )
     for backbone in config.grid.backbone:
+        stride = _checked_options(config, backbone, path).stride
         for width in config.grid.width:
-            if width % STRIDES[backbone]:
+            if width % stride:
                 raise UserError(
                     f"{backbone} cannot take this canvas width",
                     where=f"{path}: grid.width",
                     found=width,
-                    wanted=f"a multiple of {STRIDES[backbone]}",
-                    do=f"use {max(1, round(width / STRIDES[backbone])) * STRIDES[backbone]}",
+                    wanted=f"a multiple of {stride}",
+                    do=f"use {max(1, round(width / stride)) * stride}",
                 )
+
+
+def _checked_options(config: StudyConfig, backbone: str, path: str) -> Options:
+    """A backbone of the grid with what `network` states of it, as `lidartune.backbones.build` will be told."""
+    form = config.network_for(backbone)
+    try:
+        return Options(
+            name=backbone, inputs=form.inputs, crf=form.crf, circular=form.circular, output_stride=form.output_stride
+        )
+    except UserError as error:
+        raise error.within(f"{path}: network") from None
 
 
 def _check_axes(config: StudyConfig, path: str) -> None:
@@ -158,7 +172,7 @@ def _check_recipes(config: StudyConfig, path: str) -> None:
     sections |= {f"recipe_by_domain.{name}": values for name, values in config.recipe_by_domain.items()}
     for section, values in sections.items():
         for key in values:
-            if key not in RECIPE_FIELDS:
+            if key not in (*RECIPE_FIELDS, "preset"):
                 raise UserError("unknown key", where=f"{path}: {section}", found=key, do=nearest(key, RECIPE_FIELDS))
             if key == "updates_per_epoch" and section != "recipe":
                 raise UserError(
@@ -167,6 +181,10 @@ def _check_recipes(config: StudyConfig, path: str) -> None:
                     found=f"{key}: {values[key]}",
                     do=f"set recipe.{key}",
                 )
+        try:
+            values = expanded(values, 1)
+        except UserError as error:
+            raise error.within(f"{path}: {section}") from None
         try:
             Recipe(**values)
         except ValidationError as error:

@@ -10,10 +10,12 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAda
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from lidartune.backbones.names import STRIDES
 from lidartune.canvas.projection import Rows
-from lidartune.runs.spec import Domain
+from lidartune.runs.spec import Domain, NetworkForm
 from lidartune.scans.splits import scans_in
 from lidartune.training.policies import FreezePolicy
+from lidartune.training.presets import expanded
 from lidartune.training.recipe import Recipe
 
 STRICT = ConfigDict(extra="forbid")
@@ -94,6 +96,25 @@ class CanvasConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class NetworkConfig:
+    """What the networks are beyond backbone and `channels`. What is not stated is the published network's, or the
+    checkpoint's where the backbone has one.
+
+    `inputs` are taken in this order out of range, x, y, z, remission and mask. `crf` adds SqueezeSeg's conditional
+    random field, `circular` joins the first and the last column, `output_stride` is by what factor the width narrows.
+    """
+
+    inputs: Annotated[tuple[str, ...], OneOrMore] | None = None
+    crf: bool | None = None
+    circular: bool | None = None
+    output_stride: int | None = None
+
+    def stated(self) -> dict[str, Any]:
+        """What the study says of them, and nothing else."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Grid:
     """The axes of the study; every combination is a cell.
 
@@ -144,9 +165,11 @@ class StudyConfig:
 
     `checkpoints` holds folders of imported runs by backbone, from which cells with `pretrain_epochs: checkpoint` start.
     All runs of such a backbone then are networks of the checkpoint's kind: its input channels, output stride and CRF.
-    `channels` scales every layer's channels (1.0: the published networks), `channels_by_backbone` those of some.
-    `recipe` holds a Recipe's fields. Laid over it in this order, `recipe_by_backbone`, `recipe_by_domain` and
-    `recipe_second_stage` change some of them for one backbone, for runs on one domain and for runs that start from a
+    What `network` states must then be true of the checkpoint. `channels` scales every layer's channels (1.0: the
+    published networks), `channels_by_backbone` those of some.
+    `recipe` holds a Recipe's fields, and may name a `preset` that they lie over (lidartune/training/presets.py). Laid
+    over it in this order, `recipe_by_backbone`, `recipe_by_domain` and `recipe_second_stage` change some of them for
+    one backbone, for runs on one domain and for runs that start from a
     milestone; an `augmentation` or `group_learning_rates` stated there stands for all of it. `notes` are printed above
     every table.
     """
@@ -161,6 +184,7 @@ class StudyConfig:
     finetune_epochs: int = Field(default=50, ge=1)
     channels: ChannelFactor = 1.0
     channels_by_backbone: dict[str, ChannelFactor] = Field(default_factory=dict)
+    network: NetworkConfig = NetworkConfig()
     recipe: dict[str, Any] = Field(default_factory=dict)
     recipe_by_backbone: dict[str, dict[str, Any]] = Field(default_factory=dict)
     recipe_by_domain: dict[Domain, dict[str, Any]] = Field(default_factory=dict)
@@ -173,7 +197,15 @@ class StudyConfig:
         """The recipe of a run; `updates_per_epoch` holds where the study does not state its own."""
         values = {"updates_per_epoch": updates_per_epoch} | self.recipe
         values |= self.recipe_by_backbone.get(backbone, {}) | self.recipe_by_domain.get(domain, {})
-        return Recipe(**(values | (self.recipe_second_stage if second_stage else {})))
+        values |= self.recipe_second_stage if second_stage else {}
+        return Recipe(**expanded(values, values["updates_per_epoch"], backbone=backbone))
+
+    def network_for(self, backbone: str) -> NetworkForm:
+        """What `network` says of a backbone's networks; a published value is as good as none, so ids are the same."""
+        stated = self.network.stated()
+        if stated.get("output_stride") == STRIDES[backbone]:
+            del stated["output_stride"]
+        return NetworkForm(**stated)
 
 
 ADAPTER = TypeAdapter(StudyConfig)  # once: making it costs more than all it checks

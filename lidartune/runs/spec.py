@@ -25,6 +25,13 @@ stand for another run. A new field with a default that changes nothing is not, a
 
 Domain = Literal["synthetic", "real"]
 DOMAINS: tuple[Domain, Domain] = ("synthetic", "real")
+UNLABELLED = "points-"
+"""How a fingerprint begins that was taken of scans without their labels."""
+
+
+def other_domain(domain: Domain) -> Domain:
+    """`real` of `synthetic`, and the other way round."""
+    return "real" if domain == "synthetic" else "synthetic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,9 @@ class RunSpec:
     domains that score it. `block` test scans are scored together. `taxonomies` are the digests of the label maps.
     No path, host or time is in here.
 
+    `other` is the fingerprint of the other domain's training scans (all of them) where the run sees those too, else
+    "". One that begins with `points-` (`UNLABELLED`) is of the points alone: the run never reads those scans' labels.
+
     An `imported` network is a run of one epoch, 0, which is scored but never trained: `train` then says "imported",
     `domain` on which of the two it counts as trained, and recipe and seed say nothing.
     """
@@ -91,6 +101,7 @@ class RunSpec:
     taxonomies: dict[str, str]
     network: NetworkForm = NetworkForm()
     imported: Imported | None = None
+    other: str = ""
     semantics: int = SEMANTICS
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     results/runs/<run>/spec.json
     results/runs/<run>/epoch-000025/<kind>/commit.json    lists the files beside it, with their sizes and hashes
+    results/runs/<run>/epoch-000026/inside-000120/        the run after 120 updates of an epoch that is not done
 
 Something is there when its commit file is whole; that file is written last. Every attempt writes its data under names
 of its own, so attempts never mix, and the first commit stays. Nothing relies on rename, append or clocks.
@@ -13,6 +14,7 @@ import hashlib
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,7 @@ from lidartune.errors import UserError, nearest
 
 Kind = Literal["metrics", "test", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
+_INSIDE = re.compile(r"inside-(\d{6,})")
 
 
 class Store:
@@ -81,7 +84,10 @@ class Store:
 
     def commit(self, run: str, epoch: int, kind: Kind, files: dict[str, bytes]) -> None:
         """Writes the files, then the commit that makes them be there. A commit that is there already stays."""
-        if self.has(run, epoch, kind):
+        self._put(run, epoch, kind, files)
+
+    def _put(self, run: str, epoch: int, kind: str, files: dict[str, bytes]) -> None:
+        if self._commit(run, epoch, kind) is not None:
             return
         attempt = uuid.uuid4().hex[:8]
         entries = {}
@@ -90,12 +96,15 @@ class Store:
             path = f"{stem}-{attempt}{dot}{suffix}"
             self._write(f"{_place(run, epoch, kind)}/{path}", content)
             entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        if not self.has(run, epoch, kind):
+        if self._commit(run, epoch, kind) is None:
             text = json.dumps({"files": entries}, indent=1, sort_keys=True)
             self._write(f"{_place(run, epoch, kind)}/commit.json", text.encode())
 
     def read(self, run: str, epoch: int, kind: Kind, name: str) -> bytes:
         """The content of a committed file, checked against its commit."""
+        return self._content(run, epoch, kind, name)
+
+    def _content(self, run: str, epoch: int, kind: str, name: str) -> bytes:
         commit = self._commit(run, epoch, kind)
         place = f"{_place(run, epoch, kind)}/{name}"
         if commit is None or name not in commit["files"]:
@@ -136,7 +145,46 @@ class Store:
             with suppress(FileNotFoundError):  # another attempt was faster
                 self._fs.delete_file(f"{place}/{path}")
 
-    def _commit(self, run: str, epoch: int, kind: Kind) -> dict[str, Any] | None:
+    # -- inside an epoch --------------------------------------------------------------------------------------------
+
+    def commit_inside(self, run: str, epoch: int, updates: int, files: dict[str, bytes]) -> None:
+        """Keeps the run as it is after so many updates of an epoch that is not done, and then no earlier one."""
+        before = self._insides(run, epoch)
+        self._put(run, epoch, f"inside-{updates:06d}", files)
+        self._take_away(run, epoch, (name for name in before if int(name.rpartition("-")[2]) != updates))
+
+    def insides(self, run: str, epoch: int) -> list[int]:
+        """After how many updates of this epoch the run was kept, in order."""
+        return sorted(
+            int(name.rpartition("-")[2])
+            for name in self._insides(run, epoch)
+            if self._commit(run, epoch, name) is not None
+        )
+
+    def read_inside(self, run: str, epoch: int, updates: int) -> dict[str, bytes]:
+        """All files of what was kept, checked against their commit; UserError where one is damaged."""
+        kind = f"inside-{updates:06d}"
+        commit = self._commit(run, epoch, kind) or {"files": {}}
+        return {name: self._content(run, epoch, kind, name) for name in commit["files"]}
+
+    def discard_inside(self, run: str, epoch: int) -> None:
+        """Takes away all that was kept inside an epoch, also what an attempt has left that was cut off."""
+        self._take_away(run, epoch, self._insides(run, epoch))
+
+    def _insides(self, run: str, epoch: int) -> list[str]:
+        return [name for name in self._names(f"runs/{run}/epoch-{epoch:06d}") if _INSIDE.fullmatch(name)]
+
+    def _take_away(self, run: str, epoch: int, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            place = f"{self._root}/{_place(run, epoch, kind)}"
+            with suppress(FileNotFoundError):  # the commit file first, so that it is never there by half
+                self._fs.delete_file(f"{place}/commit.json")
+            with suppress(FileNotFoundError):
+                self._fs.delete_dir(place)
+
+    # -- commits, of any kind ---------------------------------------------------------------------------------------
+
+    def _commit(self, run: str, epoch: int, kind: str) -> dict[str, Any] | None:
         content = self._read(f"{_place(run, epoch, kind)}/commit.json")
         try:
             return json.loads(content) if content else None

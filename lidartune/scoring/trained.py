@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
+from lidartune.backbones.inference import Compiled, for_inference
 from lidartune.backbones.network import Network
 from lidartune.canvas import Canvas
 from lidartune.errors import UserError
@@ -19,7 +22,7 @@ from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import Store
 from lidartune.scans import Taxonomy, built_in_taxonomies, load_taxonomy
 from lidartune.scoring.images import class_images
-from lidartune.training.state import Normalization, new_model, place_weights
+from lidartune.training.state import Normalization, new_model, place_weights, scored_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class TrainedNetwork:
     run: str
     epoch: int
     spec: RunSpec
-    model: Network
+    model: Network | Compiled
     normalization: Normalization
     weights_sha256: str
     device: torch.device
@@ -46,6 +49,16 @@ class TrainedNetwork:
     def class_images(self, canvases: Sequence[Canvas]) -> np.ndarray:
         """Predicted classes `(B, H, W)` uint8, never 0."""
         return class_images(self.model, self.normalization, canvases, self.device)
+
+    def at_speed(self, speed: Literal["exact", "fast", "compiled"], *, batch: int) -> TrainedNetwork:
+        """The same network, made faster at the price of other roundings, for so many canvases at once at most."""
+        if speed == "exact":
+            return self
+        assert isinstance(self.model, Network), "it is fast already"
+        if speed == "fast":
+            return dataclasses.replace(self, model=for_inference(self.model))
+        canvas = self.spec.canvas
+        return dataclasses.replace(self, model=Compiled(self.model, batch, canvas.height, canvas.width))
 
     def taxonomy(self) -> Taxonomy:
         """An imported network's own taxonomy, else the built-in one of the domain that it was trained on last.
@@ -122,7 +135,7 @@ def load_trained(run_folder: str, epoch: int | None, device: torch.device) -> Tr
             do="run its study (on)" if not kept else "choose one of these with --epoch",
         )
     chosen = kept[-1] if epoch is None else epoch
-    weights = store.read(run, chosen, "state", "weights.safetensors")
+    weights = store.read(run, chosen, "state", scored_file(spec.recipe))
     normalization = _normalization(store.read(run, chosen, "state", "state.json"), f"{where}, epoch {chosen}")
     model = new_model(spec, device)
     place_weights(model, weights, f"{run}, epoch {chosen}")

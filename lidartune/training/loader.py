@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from lidartune.canvas import Canvas, Sensor, neighbours, project
-from lidartune.scans import Dataset, ScanFile
+from lidartune.scans import Dataset, ScanFile, read_points
 from lidartune.threads import in_order, thread_pool
 from lidartune.training.memory import Memory
+from lidartune.training.unlabelled import unlabelled
 
 T = TypeVar("T")
 VOTERS = 5
@@ -91,7 +92,7 @@ class ScanReader:
 
     Args:
         memory_bytes: how much may be kept; what was not used for longest goes first.
-        threads: how many scans are read ahead at once, while another is in use.
+        threads: how many scans are read ahead at once, while another is in use; 0 reads each when it is asked for.
     """
 
     def __init__(self, dataset: Dataset, *, memory_bytes: int, threads: int = 1):
@@ -125,6 +126,20 @@ class ScanReader:
 
         return self._ahead(altered, len(scans))
 
+    def unlabelled_stream(
+        self, scans: Sequence[ScanFile], sensor: Sensor, alter: Alteration | None = None
+    ) -> Generator[TrainingScan, None, None]:
+        """As `training_stream`, but no label file is ever opened: every truth is 0, whatever the files say."""
+        bare = unlabelled(scans)
+        if alter is None:
+            return self._ahead(lambda draw: self._bare_scan(bare[draw], sensor), len(bare))
+
+        def altered(draw: int) -> TrainingScan:
+            kept = self._bare_points(bare[draw])
+            return _for_training(*alter(draw, kept.points, kept.truth), sensor)
+
+        return self._ahead(altered, len(bare))
+
     def _prepare(self, scan: ScanFile, sensor: Sensor) -> PreparedScan:
         points, truth = self._dataset.read(scan)
         return PreparedScan(canvas=project(points, sensor), points=points, truth=truth)
@@ -140,10 +155,29 @@ class ScanReader:
 
         return self._memory.recall((LabelledPoints, scan), read)
 
+    def _bare_scan(self, scan: ScanFile, sensor: Sensor) -> TrainingScan:
+        key = TrainingScan, scan, sensor  # the scan names no labels: another key than with them
+        return self._memory.recall(key, lambda: _for_training(*_without_truth(scan), sensor))
+
+    def _bare_points(self, scan: ScanFile) -> LabelledPoints:
+        def read() -> LabelledPoints:
+            points, truth = _without_truth(scan)
+            return LabelledPoints(points=points, truth=truth)
+
+        return self._memory.recall((LabelledPoints, scan), read)
+
     def _ahead(self, make: Callable[[int], T], count: int) -> Generator[T, None, None]:
         """`make(0)`, `make(1)`, ... in this order, made by other threads before they are asked for."""
+        if not self._threads:
+            yield from map(make, range(count))
+            return
         with thread_pool(self._threads) as pool:
             yield from in_order(pool, make, range(count), 2 * self._threads)
+
+
+def _without_truth(scan: ScanFile) -> tuple[np.ndarray, np.ndarray]:
+    points = read_points(scan.points)
+    return points, np.zeros(len(points), dtype=np.uint8)
 
 
 def _for_training(points: np.ndarray, truth: np.ndarray, sensor: Sensor) -> TrainingScan:

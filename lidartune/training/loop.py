@@ -1,88 +1,27 @@
-"""One epoch of training, and what a run begins with. No Ray in sight."""
+"""One epoch of training. No Ray in sight."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lidartune.runs.spec import RunSpec
-from lidartune.scans import ScanFile, canvas_statistics, class_counts, class_weights, spread
+from lidartune.scans import ScanFile
 from lidartune.training.augment import augmented
+from lidartune.training.checkpoint import restore_generators
+from lidartune.training.ema import follow
 from lidartune.training.freeze import apply_freeze, policy_at
-from lidartune.training.loader import Alteration, PreparedScan, ScanReader, TrainingScan
+from lidartune.training.loader import Alteration, ScanReader
 from lidartune.training.policies import FreezePolicy
 from lidartune.training.seeding import derived_seed, scan_order, sequence_order
-from lidartune.training.state import (
-    Normalization,
-    TrainingState,
-    new_model,
-    new_state,
-    place_weights,
-)
+from lidartune.training.state import EpochSoFar, TrainingState
+from lidartune.training.trouble import NotFinite, TrainingDiverged, diverged, memory_named
+from lidartune.training.update import one_update
 
-
-class TrainingDiverged(Exception):
-    """The loss is no number any more: trying again would repeat it."""
-
-
-def training_weights(spec: RunSpec, scans: Sequence[ScanFile], reader: ScanReader) -> np.ndarray:
-    """Class weights `(20,)`, counted on (a spread of) the run's own training scans."""
-    recipe = spec.recipe
-    if recipe.class_weights == "none":
-        return np.array([0.0] + [1.0] * 19, dtype=np.float32)
-    chosen = spread(scans, recipe.statistics_scans)
-    counts = class_counts(scan.truth for scan in reader.training_stream(chosen, spec.canvas))
-    weights = class_weights(counts, recipe.class_weight_epsilon)
-    return np.sqrt(weights) if recipe.class_weights == "sqrt" else weights
-
-
-def fresh_state(spec: RunSpec, scans: Sequence[ScanFile], reader: ScanReader, device: torch.device) -> TrainingState:
-    """Epoch 0 of a run from nothing: random weights of its seed, normalisation measured on its training scans."""
-    chosen = spread(scans, spec.recipe.statistics_scans)
-    means, stds = canvas_statistics(reader.training_stream(chosen, spec.canvas))
-    stds = np.where(stds > 0, stds, 1.0)  # a channel that never varies, as remission where a sensor reports none
-    normalization = Normalization(means=tuple(map(float, means)), stds=tuple(map(float, stds)))
-    torch.manual_seed(derived_seed(spec.seed, "weights"))
-    model = new_model(spec, device)
-    return new_state(spec, model, normalization, training_weights(spec, scans, reader))
-
-
-def state_from_milestone(
-    spec: RunSpec,
-    weights: bytes,
-    normalization: Normalization,
-    scans: Sequence[ScanFile],
-    reader: ScanReader,
-    device: torch.device,
-) -> TrainingState:
-    """Epoch 0 of a run that starts from another's: its weights, head and normalisation; optimiser and warm-up anew."""
-    assert spec.start is not None
-    model = new_model(spec, device)
-    place_weights(model, weights, f"{spec.start.run}, epoch {spec.start.epoch}")
-    return new_state(spec, model, normalization, training_weights(spec, scans, reader))
-
-
-def imported_state(
-    spec: RunSpec, weights: bytes, normalization: Normalization, device: torch.device
-) -> TrainingState:
-    """A network that was trained elsewhere, to be scored: its class weights, which training alone needs, are 0."""
-    model = new_model(spec, device)
-    place_weights(model, weights, spec.folder)
-    return new_state(spec, model, normalization, np.zeros(spec.network.num_classes, dtype=np.float32))
-
-
-def to_batch(
-    scans: Sequence[TrainingScan] | Sequence[PreparedScan], device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Images `(B, 5, H, W)`, masks `(B, H, W)` and true classes `(B, H, W)` int64 on the device."""
-    images = torch.from_numpy(np.stack([scan.image for scan in scans]))
-    masks = torch.from_numpy(np.stack([scan.mask for scan in scans]))
-    truth = torch.from_numpy(np.stack([scan.truth_image for scan in scans]))
-    return images.to(device), masks.to(device), truth.to(device).long()  # widened there: an eighth to carry over
+__all__ = ["TrainingDiverged", "epoch_alteration", "epoch_order", "train_epoch"]
 
 
 def epoch_order(spec: RunSpec, scans: Sequence[ScanFile], epoch: int) -> np.ndarray:
@@ -94,68 +33,86 @@ def epoch_order(spec: RunSpec, scans: Sequence[ScanFile], epoch: int) -> np.ndar
     return scan_order(len(scans), draws, spec.seed, epoch)
 
 
-def epoch_alteration(spec: RunSpec, epoch: int) -> Alteration | None:
-    """The recipe's augmentation, each draw by a seed of its own: neither threads nor other draws change it."""
+def epoch_alteration(spec: RunSpec, epoch: int, first: int = 0) -> Alteration | None:
+    """The recipe's augmentation, each draw by a seed of its own: neither threads nor other draws change it.
+
+    Args:
+        first: the draw of the epoch that the stream begins with.
+    """
     augmentation = spec.recipe.augmentation
     if augmentation.off:
         return None
     return lambda draw, points, truth: augmented(
-        points, truth, augmentation, derived_seed(spec.seed, "augmentation", epoch, draw)
+        points, truth, augmentation, derived_seed(spec.seed, "augmentation", epoch, first + draw)
     )
 
 
-def weighted_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Weighted negative log-likelihood over labelled pixels, divided by the sum of their weights; 0 without any."""
-    loss = torch.nn.functional.cross_entropy(logits, truth, weight=weights, ignore_index=0, reduction="sum")
-    return loss / weights[truth].sum().clamp(min=1e-12)
-
-
 def train_epoch(
-    spec: RunSpec, state: TrainingState, scans: Sequence[ScanFile], reader: ScanReader, device: torch.device
+    spec: RunSpec,
+    state: TrainingState,
+    scans: Sequence[ScanFile],
+    reader: ScanReader,
+    device: torch.device,
+    keep: Callable[[TrainingState], None] | None = None,
 ) -> dict[str, float]:
-    """Trains one epoch in place and returns its mean loss and last learning rate, before any group's factor.
+    """Trains one epoch in place, or the rest of one that was begun, and returns its numbers.
+
+    Those are means over the epoch's updates: `loss`, and where there is more than one term each of them as
+    `loss_<term>`, `gradient_norm` where it is clipped; and its last `learning_rate`, before any group's factor.
+
+    Args:
+        keep: called after every update but the last, when the state could be kept (training/checkpoint.py).
 
     Raises:
-        TrainingDiverged: when the loss or a weight is not finite; the state is then of no use any more.
+        TrainingDiverged: when the loss, a gradient that is clipped, or a weight is not finite; the state is then of no
+            use any more.
+        UserError: memory is full.
     """
-    recipe = spec.recipe
-    epoch = state.epoch + 1
-    torch.manual_seed(derived_seed(spec.seed, "dropout", epoch))
+    recipe, epoch = spec.recipe, state.epoch + 1
     weights = torch.from_numpy(state.class_weights).to(device)
     order = epoch_order(spec, scans, epoch)
-    losses, rate = [], 0.0
+    so_far = state.so_far = _begun(spec, state, device)
+    begin, rate = so_far.updates * recipe.batch_size, 0.0
     policy: FreezePolicy | None = None
-    drawn = [scans[i] for i in order]
-    with closing(reader.training_stream(drawn, spec.canvas, epoch_alteration(spec, epoch))) as stream:
-        for update in range(recipe.updates_per_epoch):
+    drawn = [scans[i] for i in order[begin:]]
+    stream = reader.training_stream(drawn, spec.canvas, epoch_alteration(spec, epoch, begin))
+    with closing(stream), memory_named(spec):
+        for update in range(so_far.updates, recipe.updates_per_epoch):
             since_start = state.epoch * recipe.updates_per_epoch + update
             before, policy = policy, policy_at(spec.freeze, recipe, since_start)
             if policy != before:
                 apply_freeze(state.model, policy)
-            rate = recipe.learning_rate_at(since_start)
+            rate = recipe.learning_rate_at(since_start, behind=state.behind)
             for group in state.optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             batch = [next(stream) for _ in range(recipe.batch_size)]
-            images, masks, truth = to_batch(batch, device)
-            logits = state.model(state.normalization.apply(images, masks), masks)
-            loss = weighted_loss(logits, truth, weights)
-            value = float(loss.detach())
-            if not np.isfinite(value):
+            try:
+                numbers = one_update(recipe, state, batch, weights, device)
+            except NotFinite as error:
                 first = order[update * recipe.batch_size : (update + 1) * recipe.batch_size]
                 names = ", ".join(f"{scans[i].sequence}/{scans[i].name}" for i in first)
-                raise _diverged(spec, f"the loss became {value} in epoch {epoch}, update {update + 1} (scans {names})")
-            state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            state.optimizer.step()
-            losses.append(value)
+                raise diverged(spec, f"{error} in epoch {epoch}, update {update + 1} (scans {names})") from None
+            if state.average is not None and recipe.ema:
+                follow(state.average, state.model, recipe.ema.decay, since_start)
+            _note(so_far, numbers)
+            if keep is not None and so_far.updates < recipe.updates_per_epoch:
+                keep(state)
     if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
-        raise _diverged(spec, f"weights became infinite in epoch {epoch}")
-    state.epoch = epoch
-    return {"loss": float(np.mean(losses)), "learning_rate": rate}
+        raise diverged(spec, f"weights became infinite in epoch {epoch}")
+    state.epoch, state.so_far = epoch, None
+    return {name: float(np.mean(values)) for name, values in so_far.numbers.items()} | {"learning_rate": rate}
 
 
-def _diverged(spec: RunSpec, what: str) -> TrainingDiverged:
-    rate = spec.recipe.learning_rate
-    return TrainingDiverged(
-        f"{what}; a lower recipe.learning_rate than {rate} or a longer recipe.warmup_updates may help"
-    )
+def _begun(spec: RunSpec, state: TrainingState, device: torch.device) -> EpochSoFar:
+    """What is done of the epoch; torch's generators stand where they did then."""
+    torch.manual_seed(derived_seed(spec.seed, "dropout", state.epoch + 1))
+    if state.so_far is None:
+        return EpochSoFar()
+    restore_generators(state.so_far.generators, device)
+    return state.so_far
+
+
+def _note(so_far: EpochSoFar, numbers: dict[str, float]) -> None:
+    so_far.updates += 1
+    for name, value in numbers.items():
+        so_far.numbers.setdefault(name, []).append(value)

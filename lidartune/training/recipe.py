@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from lidartune.training.at_start import AtStart
 from lidartune.training.augment import Augmentation
+from lidartune.training.learning_rate import cosine, decayed
+from lidartune.training.loss_terms import Loss
 from lidartune.training.policies import FreezePolicy, idle_groups
 
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -24,6 +27,18 @@ class GroupLearningRates:
     encoder: Factor = 1.0
     decoder: Factor = 1.0
     head: Factor = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Ema:
+    """An exponential moving average of the network beside the one that trains (lidartune/training/ema.py).
+
+    `use: scores`: the average is scored, but a run that starts from here is handed the trained weights, so that its
+    epoch 0 is not the milestone's score. `use: milestones`: the average is scored and handed on.
+    """
+
+    decay: float = Field(default=0.999, ge=0, lt=1)
+    use: Literal["scores", "milestones"] = "scores"
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -43,6 +58,24 @@ class Recipe:
 
     `dropout` and `batchnorm_momentum` None are the published network's own.
 
+    `class_weights`: lidartune/training/class_weights.py; `class_weights_counted_on` a domain counts them on all its
+    training scans, `own` on the run's.
+
+    `accumulation` takes an update's batch in so many parts, one after the other, to need less memory. Each part's loss
+    counts as the class weights of its labelled pixels do among the whole batch's, so that without batch normalisation
+    the gradient is that of the whole batch; batch normalisation sees one part at a time, and so does the Lovasz term.
+    `clip_gradient_norm` is the largest Euclidean norm of the whole gradient. `amp: bf16` computes the forward pass in
+    bfloat16 where torch's autocast does; weights, loss and scores stay float32.
+
+    `schedule: cosine` ends after `cosine_updates`: only runs that end just there, and that nothing starts from, may
+    have it (`learning_rate.why_no_milestone`); `decay_per_epoch` then says nothing.
+
+    `precise_batchnorm`: before an epoch is scored, running statistics that follow the batches are measured anew on so
+    many of the run's own training scans (lidartune/training/precise.py). They are what a run that starts there is
+    handed; training itself goes on with its own, whenever and whether anything is scored.
+
+    `start` says what a run takes over from the milestone that it starts from.
+
     A new field takes a default that trains as before, so that stored runs keep their ids (lidartune/runs/spec.py).
     """
 
@@ -54,7 +87,7 @@ class Recipe:
     decay_per_epoch: float = Field(default=0.99, gt=0, le=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
-    class_weights: Literal["inverse", "sqrt", "none"] = "inverse"
+    class_weights: Literal["inverse", "sqrt", "effective_number", "none"] = "inverse"
     class_weight_epsilon: float = Field(default=0.001, gt=0)
     batchnorm_momentum: float | None = Field(default=None, gt=0, le=1)
     dropout: float | None = Field(default=None, ge=0, lt=1)
@@ -64,15 +97,38 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     probe_updates: int | None = Field(default=None, ge=1)
     group_learning_rates: GroupLearningRates = GroupLearningRates()
+    loss: Loss = Loss()
+    effective_number_beta: float = Field(default=0.999999, gt=0, lt=1)
+    class_weights_counted_on: Literal["own", "synthetic", "real"] = "own"
+    schedule: Literal["decay", "cosine"] = "decay"
+    cosine_updates: int | None = Field(default=None, ge=1)
+    accumulation: int = Field(default=1, ge=1)
+    clip_gradient_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    ema: Ema | None = None
+    precise_batchnorm: int | None = Field(default=None, ge=1)
+    amp: Literal["off", "bf16"] = "off"
+    start: AtStart = AtStart()
 
-    def learning_rate_at(self, update: int) -> float:
-        """Learning rate of the update with this index (0 is the first): linear warm-up times decay.
+    def learning_rate_at(self, update: int, *, behind: int | None = None) -> float:
+        """Learning rate of the update with this index (0 is the first): linear warm-up times decay or half a cosine.
 
         It depends on the index alone, not on where training will end, so that the first epochs of a long run are
-        exactly those of a short one. The decay is lidar-bonnetal's `d^step` with `d = decay^(1/updates per epoch)`.
+        exactly those of a short one.
+
+        Args:
+            behind: in a run that starts from a milestone, how many updates the schedule has behind it at update 0 (0
+                but where `start.learning_rate` is `continued`); None in a run from nothing.
         """
         warmup = min(1.0, (update + 1) / self.warmup_updates) if self.warmup_updates else 1.0
-        return self.learning_rate * warmup * self.decay_per_epoch ** (update / self.updates_per_epoch)
+        peak = self.learning_rate
+        if behind is not None:
+            warmup = warmup if self.start.warmup else 1.0
+            peak *= self.start.learning_rate_factor if self.start.learning_rate == "scaled" else 1.0
+        index = update + (behind or 0)
+        if self.schedule == "cosine":
+            assert self.cosine_updates is not None, "Plan refuses a study that does not state them"
+            return peak * warmup * cosine(index, self.cosine_updates)
+        return peak * warmup * decayed(index, self.decay_per_epoch, self.updates_per_epoch)
 
     def for_policy(self, policy: FreezePolicy) -> Recipe:
         """The recipe without what changes nothing under this freeze policy: equal runs then have one id."""
@@ -80,8 +136,35 @@ class Recipe:
         probe = self.probe_updates if policy == "probe_then_full" else None
         return replace(self, group_learning_rates=rates, probe_updates=probe)
 
+    def for_run(self, policy: FreezePolicy, domain: str, *, starts: bool) -> Recipe:
+        """The recipe without what changes nothing in a run on this domain: equal runs then have one id.
+
+        Args:
+            starts: whether the run starts from a milestone.
+        """
+        counted_on = self.class_weights_counted_on if self.class_weights != "none" else "own"
+        effective = self.class_weights == "effective_number"
+        cosine_updates = self.cosine_updates if self.schedule == "cosine" else None
+        return replace(
+            self.for_policy(policy),
+            class_weights_counted_on="own" if counted_on == domain else counted_on,
+            effective_number_beta=self.effective_number_beta if effective else _default("effective_number_beta"),
+            cosine_updates=cosine_updates,
+            decay_per_epoch=self.decay_per_epoch if self.schedule == "decay" else _default("decay_per_epoch"),
+            accumulation=min(self.accumulation, self.batch_size),
+            start=self.start.for_warmup(self.warmup_updates) if starts else AtStart(),
+        )
+
+    def reads_labels_of(self, domain: str) -> bool:
+        """Whether a run counts its class weights on this domain though it need not be its own."""
+        return self.class_weights != "none" and self.class_weights_counted_on == domain
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
+
+
+def _default(name: str) -> Any:
+    return getattr(Recipe(), name)

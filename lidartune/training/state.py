@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,8 +17,15 @@ from lidartune.backbones import build
 from lidartune.backbones.network import Network
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
+from lidartune.training.ema import begun_average
 from lidartune.training.freeze import apply_freeze, trained_groups
 from lidartune.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lidartune.training.load_report import LoadReport
+
+WEIGHTS, OPTIMIZER, FACTS = "weights.safetensors", "optimizer.safetensors", "state.json"
+AVERAGE, SCORED = "ema.safetensors", "scored.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +43,38 @@ class Normalization:
 
 
 @dataclass(kw_only=True)
+class EpochSoFar:
+    """An epoch in progress: how many of its updates are done, and the numbers that each has given, by name.
+
+    `generators` holds the state of torch's random generators, by device type, where the epoch was begun elsewhere.
+    """
+
+    updates: int = 0
+    numbers: dict[str, list[float]] = field(default_factory=dict)
+    generators: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
 class TrainingState:
-    """A network in training. Random streams are derived from (seed, epoch), so they need no place here."""
+    """A network in training. Random streams are derived from (seed, epoch), so they need no place between epochs.
+
+    Attributes:
+        average: the moving average of the network's tensors, by name, where the recipe has one.
+        behind: in a run that starts from a milestone, how many updates its schedule has behind it at update 0.
+        so_far: inside an epoch, what is done of it; `epoch` is then the last one that is whole.
+        notes, load: at epoch 0 alone: what a person should know once, and what was taken over from a milestone.
+    """
 
     model: Network
     optimizer: torch.optim.Optimizer
     normalization: Normalization
     class_weights: np.ndarray
     epoch: int = 0
+    average: dict[str, Tensor] | None = None
+    behind: int | None = None
+    so_far: EpochSoFar | None = None
+    notes: tuple[str, ...] = ()
+    load: LoadReport | None = None
 
 
 def new_model(spec: RunSpec, device: torch.device) -> Network:
@@ -104,12 +136,14 @@ def new_state(
         optimizer=new_optimizer(model, spec.recipe),
         normalization=normalization,
         class_weights=class_weights,
+        average=begun_average(model) if spec.recipe.ema else None,
+        behind=0 if spec.start else None,
     )
 
 
 def pack(state: TrainingState) -> dict[str, bytes]:
-    """The state as files: `weights.safetensors`, `optimizer.safetensors`, `state.json`."""
-    weights = {name: tensor.contiguous().cpu() for name, tensor in state.model.state_dict().items()}
+    """The state to go on with, as files: `weights.safetensors`, `optimizer.safetensors`, `state.json`, and
+    `ema.safetensors` where there is an average."""
     optimizer = {
         f"{index}.{key}": torch.as_tensor(value).contiguous().cpu()
         for index, entry in state.optimizer.state_dict()["state"].items()
@@ -122,18 +156,40 @@ def pack(state: TrainingState) -> dict[str, bytes]:
         "stds": state.normalization.stds,
         "class_weights": [float(w) for w in state.class_weights],
     }
+    if state.behind:
+        facts["behind"] = state.behind
+    average = {AVERAGE: packed_tensors(state.average)} if state.average is not None else {}
     return {
-        "weights.safetensors": save_tensors(weights),
-        "optimizer.safetensors": save_tensors(optimizer),
-        "state.json": json.dumps(facts, indent=1).encode(),
+        WEIGHTS: packed_tensors(state.model.state_dict()),
+        OPTIMIZER: save_tensors(optimizer),
+        FACTS: json.dumps(facts, indent=1).encode(),
+        **average,
     }
+
+
+def packed_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as a safetensors file."""
+    return save_tensors({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
+
+
+def scored_file(recipe: Recipe) -> str:
+    """Which file of a kept state holds the tensors that were scored."""
+    if recipe.precise_batchnorm is not None:
+        return SCORED
+    return AVERAGE if recipe.ema else WEIGHTS
+
+
+def handed_on_file(recipe: Recipe) -> str:
+    """Which file of a kept state a run that starts there is handed: what was scored, unless the recipe's average is
+    for scores alone."""
+    return WEIGHTS if recipe.ema and recipe.ema.use == "scores" else scored_file(recipe)
 
 
 def unpack(files: dict[str, bytes], spec: RunSpec, device: torch.device, where: str) -> TrainingState:
     """The state that `pack` wrote, of this very run, to go on with."""
     facts = json.loads(files["state.json"])
     model = new_model(spec, device)
-    place_weights(model, files["weights.safetensors"], where)
+    place_weights(model, files[WEIGHTS], where)
     state = new_state(
         spec,
         model,
@@ -141,18 +197,39 @@ def unpack(files: dict[str, bytes], spec: RunSpec, device: torch.device, where: 
         np.array(facts["class_weights"], dtype=np.float32),
     )
     state.epoch = facts["epoch"]
-    entries: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in load_tensors(files["optimizer.safetensors"]).items():
-        index, _, key = name.partition(".")
-        entries.setdefault(int(index), {})[key] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    if spec.start:
+        state.behind = facts.get("behind", 0)
+    if state.average is not None:
+        average = load_tensors(files[AVERAGE])
+        state.average = {name: average[name].to(device) for name in state.average}
+    place_optimizer(state.optimizer, optimizer_entries(files[OPTIMIZER]))
     return state
 
 
-def place_weights(model: Network, content: bytes, where: str) -> None:
-    """Puts every tensor in its place, or says which has none."""
-    tensors = load_tensors(content)
+def optimizer_entries(content: bytes) -> dict[int, dict[str, Tensor]]:
+    """What an optimiser remembers of each parameter, by the parameter's number."""
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in load_tensors(content).items():
+        index, _, key = name.partition(".")
+        entries.setdefault(int(index), {})[key] = tensor
+    return entries
+
+
+def place_optimizer(optimizer: torch.optim.Optimizer, entries: dict[int, dict[str, Tensor]]) -> None:
+    """Gives an optimiser these memories; its settings stay."""
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def place_weights(model: Network, content: bytes, where: str, *, but: tuple[str, ...] = ()) -> None:
+    """Puts every tensor in its place, or says which has none.
+
+    Args:
+        but: beginnings of names whose tensors the network keeps as they are.
+    """
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(but)} if but else {}
+    tensors = {name: tensor for name, tensor in load_tensors(content).items() if not (but and name.startswith(but))}
+    tensors |= own
     wanted = model.state_dict()
     wrong = sorted(
         name

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
+from lidartune.backbones.names import STRIDES
 from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.runs.folder import read_run, split_run
@@ -44,8 +46,8 @@ def read_checkpoints(config: StudyConfig) -> dict[str, Checkpoint]:
     """The study's checkpoints by backbone.
 
     Raises:
-        UserError: one that is not there, was not imported, is another network than the study trains, has other classes,
-            or counts as trained on real scans.
+        UserError: one that is not there, was not imported, is another network than the study trains or states, has
+            other classes, or counts as trained on real scans.
     """
     return {backbone: _read(config, backbone, folder) for backbone, folder in config.checkpoints.items()}
 
@@ -74,6 +76,7 @@ def _read(config: StudyConfig, backbone: str, folder: str) -> Checkpoint:
             if spec.backbone == backbone
             else f"name it as checkpoints.{spec.backbone}",
         )
+    _check_network(config, spec, where)
     if spec.domain != "synthetic":
         raise UserError(
             "this checkpoint counts as trained on real scans, which a pretraining on synthetic ones cannot be",
@@ -90,3 +93,23 @@ def _read(config: StudyConfig, backbone: str, folder: str) -> Checkpoint:
             do="predict with it by `lidartune predict`, and score that by `lidartune evaluate`",
         )
     return Checkpoint(results=results, run=run, spec=spec)
+
+
+def _check_network(config: StudyConfig, spec: RunSpec, where: str) -> None:
+    """Refuses a checkpoint that is not what the study states of its networks; what it does not state is free."""
+    stated, own = config.network_for(spec.backbone), spec.network
+    other = [key for key in config.network.stated() if getattr(own, key) != getattr(stated, key)]
+    if other:
+        raise UserError(
+            "this checkpoint is another network than the study states",
+            where=where,
+            found=_form(own, spec.backbone, other),
+            wanted=_form(stated, spec.backbone, other) + ", as the study's `network` says",
+            do=f"leave {' and '.join(other)} out of `network`: all runs of {spec.backbone} then are as the checkpoint",
+        )
+
+
+def _form(form: NetworkForm, backbone: str, keys: list[str]) -> str:
+    """Some of a network's values as a study states them."""
+    values = asdict(form) | {"output_stride": form.output_stride or STRIDES[backbone], "inputs": list(form.inputs)}
+    return ", ".join(f"{key}: {json.dumps(values[key])}" for key in keys)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from lidartune.canvas import Sensor, project
 from lidartune.config import CanvasConfig, Splits, StudyConfig, check_splits
 from lidartune.errors import UserError, nearest
-from lidartune.runs.spec import DOMAINS, Domain
+from lidartune.runs.spec import DOMAINS, UNLABELLED, Domain
 from lidartune.scans import Dataset, ScanFile, check_scan, fingerprint, open_dataset, read_labels, spread
 from lidartune.scans.splits import labelled_subset, scans_in
+from lidartune.training.unlabelled import unlabelled
 
 if TYPE_CHECKING:
     from lidartune.streetworld import WorldSpec
@@ -54,6 +55,19 @@ class StudyData:
         key = (domain, count, 0 if count == "all" else seed)
         if key not in self._train:
             self._train[key] = fingerprint(self.domains[domain].training_scans(count, seed))
+        return self._train[key]
+
+    def other_fingerprint(self, domain: Domain, *, labelled: bool) -> str:
+        """Fingerprint of all training scans of a domain, for runs on the other one that see them too; taken once.
+
+        Args:
+            labelled: False takes it of the points alone, so that labels, which such a run never reads, change nothing.
+        """
+        if labelled:
+            return self.train_fingerprint(domain, "all", 0)
+        key = (domain, UNLABELLED, 0)
+        if key not in self._train:
+            self._train[key] = UNLABELLED + fingerprint(unlabelled(self.domains[domain].train))
         return self._train[key]
 
     @property

@@ -11,9 +11,11 @@ from lidartune.canvas import Sensor
 from lidartune.config import Grid, Pretraining, StudyConfig
 from lidartune.errors import UserError
 from lidartune.runs.imported import scored_in
-from lidartune.runs.spec import Domain, NetworkForm, RunSpec, Start
+from lidartune.runs.spec import Domain, RunSpec, Start, other_domain
 from lidartune.scans import CLASS_NAMES
+from lidartune.training.learning_rate import why_no_milestone
 from lidartune.training.policies import FreezePolicy, why_impossible
+from lidartune.training.presets import expanded
 from lidartune.training.recipe import Recipe
 from lidartune.transfer.checkpoints import read_checkpoints
 from lidartune.transfer.data import StudyData
@@ -96,7 +98,7 @@ class Plan:
         self.works: dict[str, Work] = {}
         self.roles: dict[Cell, dict[str, Milestone]] = {}
         self.checkpoints = read_checkpoints(config)
-        recipe = Recipe(**config.recipe)
+        recipe = Recipe(**expanded(config.recipe, 1))
         stated = recipe.updates_per_epoch if "updates_per_epoch" in config.recipe else None
         if stated is None and data is None:
             raise UserError(
@@ -203,6 +205,17 @@ class Plan:
             "excluded": [{"cell": asdict(entry.cell), "reason": entry.reason} for entry in excluded],
         }
 
+    def _check_schedule(self, run: RunSpec, reason: str | None) -> None:
+        if reason is not None:
+            stage = "recipe_second_stage" if run.start else "recipe"
+            raise UserError(
+                "the study keeps a run where its learning rate has not ended",
+                where=f"{stage}.schedule, run {run.name}",
+                found=reason,
+                do="cosine is for runs that end where they are reported: put it into recipe_second_stage, "
+                "with cosine_updates, or leave schedule: decay",
+            )
+
     def _check_probe(self) -> None:
         """Refuses a probe that is as long as the whole fine-tuning, or whose length is not stated."""
         updates = self.config.finetune_epochs * self.updates_per_epoch
@@ -230,6 +243,12 @@ class Plan:
         return [epochs for epochs in shorter if 0 < epochs < pretrained_for]
 
     def _need(self, run: RunSpec, epoch: int) -> Milestone:
+        goes_on = run.start is not None and run.recipe.start.learning_rate == "continued"
+        behind = run.start.epoch * self.updates_per_epoch if run.start and goes_on else 0
+        self._check_schedule(run, why_no_milestone(run.recipe, epoch, behind=behind))
+        if run.start and run.start.run in self.works:
+            parent = self.works[run.start.run].spec
+            self._check_schedule(parent, why_no_milestone(parent.recipe, run.start.epoch, starts=True))
         self.works.setdefault(run.folder, Work(spec=run)).epochs.add(epoch)
         return Milestone(run=run.folder, epoch=epoch)
 
@@ -244,13 +263,15 @@ class Plan:
         config, canvas = self.config, self.config.canvas
         checkpoint = self.checkpoints.get(cell.backbone)
         data = self.data
+        recipe = self._recipe(cell.backbone, domain, second_stage=start is not None)
+        recipe = recipe.for_run(freeze, domain, starts=start is not None)
         return RunSpec(
             domain=domain,
             start=Start(run=start.run, epoch=start.epoch) if start else None,
             backbone=cell.backbone,
             channels=config.channels_by_backbone.get(cell.backbone, config.channels),
             canvas=Sensor(canvas.height, cell.width, canvas.fov_up_deg, canvas.fov_down_deg, canvas.rows),
-            recipe=self._recipe(cell.backbone, domain, second_stage=start is not None).for_policy(freeze),
+            recipe=recipe,
             freeze=freeze,
             labelled_scans=labelled_scans,
             seed=cell.seed,
@@ -258,6 +279,14 @@ class Plan:
             validation=dict(data.validation) if data else {},
             test=dict(data.test) if data else {},
             block=config.scoring.block,
+            other=self._other(domain, recipe),
             taxonomies=dict(data.taxonomies) if data else {},
-            network=checkpoint.spec.network if checkpoint else NetworkForm(),
+            network=checkpoint.spec.network if checkpoint else config.network_for(cell.backbone),
         )
+
+    def _other(self, domain: Domain, recipe: Recipe) -> str:
+        """Fingerprint of the other domain's training scans where a run of this recipe sees those too, else ""."""
+        there = other_domain(domain)
+        if not recipe.reads_labels_of(there):
+            return ""
+        return self.data.other_fingerprint(there, labelled=True) if self.data else "unknown"

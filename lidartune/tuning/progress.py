@@ -54,6 +54,7 @@ class StudyProgress(Callback):
         self._running: dict[str, _Running] = {}
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._lines, self._next_line = 0, 1
+        self._said: set[str] = set()
 
     def __enter__(self) -> StudyProgress:
         if self._live:
@@ -72,6 +73,8 @@ class StudyProgress(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         running = self._running.get(trial.trial_id)
+        for note in result.get("notes", ()):
+            self._say_once(str(trial), note)
         if running is None or not result.get("miou"):
             return
         if running.epoch is None:
@@ -94,6 +97,13 @@ class StudyProgress(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+    def _say_once(self, run: str, note: str) -> None:
+        """Prints what a run has to tell, unless another has told the same but for the names in it."""
+        what = note.rpartition("): ")[2]
+        if what not in self._said:
+            self._said.add(what)
+            self._console.print(f"  {run}: {note}", highlight=False)
 
     def _show(self) -> None:
         """Redraws the live table; where nobody watches, prints a line for each twentieth of the work."""

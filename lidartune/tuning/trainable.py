@@ -13,13 +13,15 @@ from ray import tune
 
 from lidartune.config import StudyConfig, from_dict
 from lidartune.errors import UserError
-from lidartune.runs.spec import DOMAINS, Domain, RunSpec
+from lidartune.runs.spec import DOMAINS, UNLABELLED, Domain, RunSpec, other_domain
 from lidartune.runs.store import Store
-from lidartune.runs.trajectory import EpochDone, RunData, Trajectory
+from lidartune.runs.ledger import EpochDone, RunData
+from lidartune.runs.trajectory import Trajectory
 from lidartune.scans import ScanFile
 from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.training.loader import ScanReader
 from lidartune.training.loop import TrainingDiverged
+from lidartune.training.unlabelled import unlabelled
 from lidartune.transfer.data import StudyData, open_study_data
 
 
@@ -35,12 +37,6 @@ def run_trial(config: dict[str, Any], *, study: str, results: str) -> None:
         tune.report({"epoch": max(config["epochs"]), "finished": True})
     except (UserError, TrainingDiverged) as error:
         _report_failure(" ".join(str(error).split()), traceback.format_exc())
-    except torch.cuda.OutOfMemoryError:
-        message = (
-            f"out of GPU memory at batch size {spec.recipe.batch_size} on a canvas of {spec.canvas.height} x "
-            f"{spec.canvas.width}: lower recipe.batch_size, or give a trial more of a GPU (resources.gpus_per_trial)"
-        )
-        _report_failure(message, traceback.format_exc())
     except Exception as error:
         _report_failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
@@ -52,8 +48,9 @@ def run_data(spec: RunSpec, data: StudyData, readers: dict[Domain, ScanReader]) 
     if spec.imported is None:
         train = data.domains[spec.domain].training_scans(spec.labelled_scans, spec.seed)
         found = data.train_fingerprint(spec.domain, spec.labelled_scans, spec.seed)
-    here = (found, data.validation, data.test, data.taxonomies)
-    if here != (spec.train, spec.validation, spec.test, spec.taxonomies):
+    other, found_other = _other_scans(spec, data)
+    here = (found, found_other, data.validation, data.test, data.taxonomies)
+    if here != (spec.train, spec.other, spec.validation, spec.test, spec.taxonomies):
         raise UserError(
             "the dataset on this machine is not the one that the study was planned with",
             where=", ".join(str(data.domains[domain].dataset.root) for domain in DOMAINS),
@@ -64,7 +61,17 @@ def run_data(spec: RunSpec, data: StudyData, readers: dict[Domain, ScanReader]) 
         validation={domain: data.domains[domain].validation for domain in DOMAINS},
         test={domain: data.domains[domain].test for domain in DOMAINS},
         readers=readers,
+        other=other,
     )
+
+
+def _other_scans(spec: RunSpec, data: StudyData) -> tuple[Sequence[ScanFile], str]:
+    """The other domain's training scans as far as the run sees them, and their fingerprint here."""
+    if not spec.other:
+        return (), ""
+    domain, labelled = other_domain(spec.domain), not spec.other.startswith(UNLABELLED)
+    scans = data.domains[domain].train
+    return scans if labelled else unlabelled(scans), data.other_fingerprint(domain, labelled=labelled)
 
 
 @lru_cache(maxsize=1)
@@ -110,7 +117,13 @@ def _report(done: EpochDone) -> None:
         domain: ConfusionMatrix.from_matrix(matrices["points"]).miou() for domain, matrices in done.validation.items()
     }
     tune.report(
-        {"epoch": done.epoch, "kept": done.kept, "miou": scores, "scans_per_second": done.scans_per_second}
+        {
+            "epoch": done.epoch,
+            "kept": done.kept,
+            "miou": scores,
+            "scans_per_second": done.scans_per_second,
+            "notes": list(done.notes),
+        }
     )
 
 

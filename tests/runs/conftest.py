@@ -13,7 +13,8 @@ import torch
 from lidartune.config import StudyConfig, from_dict
 from lidartune.runs.spec import DOMAINS, RunSpec
 from lidartune.runs.store import Store
-from lidartune.runs.trajectory import EpochDone, Trajectory
+from lidartune.runs.ledger import EpochDone
+from lidartune.runs.trajectory import Trajectory
 from lidartune.streetworld import WorldFolder
 from lidartune.training.loader import ScanReader
 from lidartune.transfer.data import StudyData, open_study_data
@@ -29,11 +30,22 @@ class TinyStudy:
     data: StudyData
     plan: Plan
 
-    def trajectory(self, milestone: Milestone, results: Path) -> Trajectory:
-        spec = self.plan.works[milestone.run].spec
-        readers = {d: ScanReader(self.data.domains[d].dataset, memory_bytes=2**28) for d in DOMAINS}
-        data = run_data(spec, self.data, readers)
-        return Trajectory(spec=spec, data=data, store=Store(results), device=torch.device("cpu"))
+    def trajectory(
+        self, milestone: Milestone, results: Path, *, threads: int = 1, checkpoint_minutes: float = 5.0
+    ) -> Trajectory:
+        return self.trajectory_of(self.plan.works[milestone.run].spec, results, threads, checkpoint_minutes)
+
+    def trajectory_of(
+        self, spec: RunSpec, results: Path, threads: int = 1, checkpoint_minutes: float = 5.0
+    ) -> Trajectory:
+        readers = {d: ScanReader(self.data.domains[d].dataset, memory_bytes=2**28, threads=threads) for d in DOMAINS}
+        return Trajectory(
+            spec=spec,
+            data=run_data(spec, self.data, readers),
+            store=Store(results),
+            device=torch.device("cpu"),
+            checkpoint_minutes=checkpoint_minutes,
+        )
 
     def carry_out(self, milestone: Milestone, results: Path, epochs: list[int]) -> list[EpochDone]:
         done: list[EpochDone] = []

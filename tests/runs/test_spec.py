@@ -13,8 +13,10 @@ from pydantic.dataclasses import dataclass
 
 from lidartune.canvas import Sensor
 from lidartune.runs.spec import Imported, NetworkForm, RunSpec, Start, default_of
+from lidartune.training.at_start import AtStart
 from lidartune.training.augment import Augmentation
-from lidartune.training.recipe import GroupLearningRates, Recipe
+from lidartune.training.loss_terms import Loss
+from lidartune.training.recipe import Ema, GroupLearningRates, Recipe
 
 SPEC = RunSpec(
     domain="real",
@@ -50,6 +52,40 @@ def test_a_spec_survives_json(network: NetworkForm, imported: Imported | None) -
     assert again == spec and again.id == spec.id
 
 
+def test_a_recipe_within_recipes_survives_json() -> None:
+    recipe = Recipe(updates_per_epoch=16, ema=Ema(decay=0.9), loss=Loss(focal=1.0), start=AtStart(warmup=False))
+    spec = dataclasses.replace(SPEC, recipe=recipe)
+    again = RunSpec.from_dict(json.loads(json.dumps(spec.as_dict())))
+    assert again == spec and again.id == spec.id and again.recipe.ema == Ema(decay=0.9)
+
+
+def test_what_changes_nothing_in_a_run_makes_no_other_run() -> None:
+    recipe = Recipe(
+        updates_per_epoch=16,
+        class_weights_counted_on="real",
+        effective_number_beta=0.9,
+        cosine_updates=99,
+        batch_size=2,
+        accumulation=4,
+        start=AtStart(optimizer="kept", warmup=False),
+    )
+    bare = Recipe(updates_per_epoch=16, batch_size=2, accumulation=2)
+    kept = AtStart(optimizer="kept")
+    assert recipe.for_run("none", "real", starts=False) == bare
+    assert recipe.for_run("none", "real", starts=True) == dataclasses.replace(bare, start=kept), "nothing to warm up"
+    elsewhere = recipe.for_run("none", "synthetic", starts=False)
+    assert elsewhere == dataclasses.replace(bare, class_weights_counted_on="real")
+    assert dataclasses.replace(recipe, class_weights="none").for_run("none", "synthetic", starts=False) == (
+        dataclasses.replace(bare, class_weights="none")
+    )
+    cosine = Recipe(updates_per_epoch=16, schedule="cosine", cosine_updates=32, decay_per_epoch=0.5)
+    assert cosine.for_run("none", "real", starts=False).decay_per_epoch == 0.99
+    scaled = AtStart(learning_rate="scaled", learning_rate_factor=1.0)
+    assert scaled.for_warmup(0) == AtStart() and AtStart(learning_rate_factor=0.1).for_warmup(0) == AtStart()
+    tenth = AtStart(learning_rate="scaled", learning_rate_factor=0.1, warmup=False)
+    assert tenth.for_warmup(3) == tenth
+
+
 def test_what_goes_on_from_an_imported_network_is_named_by_its_weights() -> None:
     imported = dataclasses.replace(SPEC, start=None, imported=IMPORTED)
     assert imported.name == "squeezesegv2-512-imported-3f9a61c2"
@@ -78,6 +114,22 @@ def test_another_value_anywhere_is_another_run() -> None:
         {"network": NetworkForm(circular=True)},
         {"network": NetworkForm(inputs=("range", "x", "y", "z"))},
         {"network": NetworkForm(output_stride=8)},
+        {"recipe": Recipe(updates_per_epoch=16, loss=Loss(lovasz=1.0))},
+        {"recipe": Recipe(updates_per_epoch=16, class_weights="effective_number")},
+        {"recipe": Recipe(updates_per_epoch=16, class_weights="effective_number", effective_number_beta=0.99)},
+        {"recipe": Recipe(updates_per_epoch=16, class_weights_counted_on="synthetic")},
+        {"recipe": Recipe(updates_per_epoch=16, schedule="cosine", cosine_updates=32)},
+        {"recipe": Recipe(updates_per_epoch=16, schedule="cosine", cosine_updates=48)},
+        {"recipe": Recipe(updates_per_epoch=16, accumulation=2)},
+        {"recipe": Recipe(updates_per_epoch=16, clip_gradient_norm=1.0)},
+        {"recipe": Recipe(updates_per_epoch=16, ema=Ema())},
+        {"recipe": Recipe(updates_per_epoch=16, ema=Ema(use="milestones"))},
+        {"recipe": Recipe(updates_per_epoch=16, precise_batchnorm=8)},
+        {"recipe": Recipe(updates_per_epoch=16, amp="bf16")},
+        {"recipe": Recipe(updates_per_epoch=16, start=AtStart(optimizer="kept"))},
+        {"recipe": Recipe(updates_per_epoch=16, start=AtStart(head="new"))},
+        {"other": "h"},
+        {"other": "points-h"},
         {"imported": IMPORTED},
         {"imported": dataclasses.replace(IMPORTED, stds=(1.0, 1.0, 1.0, 1.0, 0.5))},
         {"block": 8},
@@ -92,8 +144,11 @@ def test_the_spec_on_disk_is_complete_and_an_older_one_without_new_fields_is_the
     values = json.loads(json.dumps(SPEC.as_dict()))
     del values["network"], values["imported"]
     assert values["recipe"]["sampling"] == "uniform" and values["recipe"]["augmentation"]["rotate"] is False
-    for new in ("sampling", "augmentation", "probe_updates", "group_learning_rates"):
-        del values["recipe"][new]
+    del values["other"]
+    first = ("updates_per_epoch", "batch_size", "optimizer", "learning_rate", "warmup_updates", "decay_per_epoch")
+    first += ("momentum", "weight_decay", "class_weights", "class_weight_epsilon", "batchnorm_momentum", "dropout")
+    first += ("skip_gradient", "statistics_scans")
+    values["recipe"] = {name: values["recipe"][name] for name in first}
     assert RunSpec.from_dict(values) == SPEC and RunSpec.from_dict(values).id == SPEC.id
 
 
@@ -123,7 +178,7 @@ def test_raised_semantics_are_other_runs_though_they_are_a_default() -> None:
 
 
 DEFAULTS = {
-    "RunSpec": {"network": NetworkForm(), "imported": None, "semantics": 1},
+    "RunSpec": {"network": NetworkForm(), "imported": None, "other": "", "semantics": 1},
     "NetworkForm": {
         "num_classes": 20,
         "inputs": ("range", "x", "y", "z", "remission"),
@@ -153,13 +208,41 @@ DEFAULTS = {
         "augmentation": Augmentation(rotate=False, flip=0.0, drop=0.0, jitter_m=0.0),
         "probe_updates": None,
         "group_learning_rates": GroupLearningRates(encoder=1.0, decoder=1.0, head=1.0),
+        "loss": Loss(nll=1.0, focal=0.0, focal_gamma=2.0, lovasz=0.0, label_smoothing=0.0),
+        "effective_number_beta": 0.999999,
+        "class_weights_counted_on": "own",
+        "schedule": "decay",
+        "cosine_updates": None,
+        "accumulation": 1,
+        "clip_gradient_norm": None,
+        "ema": None,
+        "precise_batchnorm": None,
+        "amp": "off",
+        "start": AtStart(
+            optimizer="fresh",
+            learning_rate="restarted",
+            learning_rate_factor=1.0,
+            warmup=True,
+            head="kept",
+            normalization="carried",
+        ),
     },
+    "Ema": {"decay": 0.999, "use": "scores"},
+    "AtStart": {
+        "optimizer": "fresh",
+        "learning_rate": "restarted",
+        "learning_rate_factor": 1.0,
+        "warmup": True,
+        "head": "kept",
+        "normalization": "carried",
+    },
+    "Loss": {"nll": 1.0, "focal": 0.0, "focal_gamma": 2.0, "lovasz": 0.0, "label_smoothing": 0.0},
     "GroupLearningRates": {"encoder": 1.0, "decoder": 1.0, "head": 1.0},
     "Augmentation": {"rotate": False, "flip": 0.0, "drop": 0.0, "jitter_m": 0.0},
 }
 
 
-PARTS = [RunSpec, NetworkForm, Imported, Start, Sensor, Recipe, Augmentation, GroupLearningRates]
+PARTS = [RunSpec, NetworkForm, Imported, Start, Sensor, Recipe, Augmentation, GroupLearningRates, Ema, AtStart, Loss]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)

@@ -13,7 +13,8 @@ from safetensors.numpy import load as load_tensors
 
 from lidartune.errors import UserError
 from lidartune.runs.store import Store
-from lidartune.runs.trajectory import EpochDone, Trajectory
+from lidartune.runs.ledger import EpochDone
+from lidartune.runs.trajectory import Trajectory
 from lidartune.training.loop import TrainingDiverged
 from lidartune.transfer.plan import Milestone
 

@@ -16,6 +16,7 @@ from lidartune.canvas import Sensor
 from lidartune.cli.import_bonnetal import import_bonnetal
 from lidartune.config import load_config
 from lidartune.errors import UserError
+from lidartune.runs.spec import NetworkForm
 from lidartune.runs.store import Store
 from lidartune.scoring import ConfusionMatrix
 from lidartune.streetworld import WorldFolder
@@ -239,6 +240,25 @@ def test_another_network_than_the_study_s(tiny_world: WorldFolder, checkpoint: s
     named = {"squeezeseg": checkpoint}
     with pytest.raises(UserError, match=r"(?s)another network.*name it as checkpoints.squeezesegv2"):
         open_tiny(config_with(tiny_world, checkpoint, checkpoints=named), CELL)
+
+
+def test_a_checkpoint_s_own_form_holds_where_the_study_states_none(tiny_world: WorldFolder, checkpoint: str) -> None:
+    def forms(**network: Any) -> set[NetworkForm]:
+        study = open_tiny(config_with(tiny_world, checkpoint, network=network), CELL)
+        return {work.spec.network for work in study.plan.works.values()}
+
+    own = NetworkForm(inputs=("range", "x", "y", "z"), crf=True)
+    stated = {"inputs": ["range", "x", "y", "z"], "crf": True, "circular": False, "output_stride": 16}
+    assert forms() == forms(crf=True) == forms(**stated) == {own}
+    for other, found, wanted in (
+        ({"crf": False}, "crf: true", "crf: false"),
+        ({"circular": True}, "circular: false", "circular: true"),
+        ({"output_stride": 8, "crf": True}, "output_stride: 16", "output_stride: 8"),
+        ({"inputs": ["x", "y", "z", "range"]}, '"range", "x", "y", "z"', '"x", "y", "z", "range"'),
+    ):
+        said = rf"(?s)than the study states.*checkpoints.squeezesegv2.*found: .*{found}.*wanted: .*{wanted}.*leave"
+        with pytest.raises(UserError, match=said):
+            forms(**other)
 
 
 def test_what_counts_as_trained_on_real_scans(tiny_world: WorldFolder, folder: Path, tmp_path: Path) -> None:

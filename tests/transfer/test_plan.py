@@ -56,6 +56,23 @@ def test_a_probe_needs_a_length_and_time_left_after_it(tiny_world: Any) -> None:
     Plan(config, None)
 
 
+def test_a_cosine_is_for_runs_that_end_where_they_are_reported(tiny_world: Any) -> None:
+    def planned(**changes: Any) -> Plan:
+        grid = {"width": [64], "pretrain_epochs": [2], "freeze": ["none"], "labelled_scans": [2], "seed": [0]}
+        return open_tiny(tiny_config(tiny_world, grid=grid, finetune_epochs=2, **changes)).plan
+
+    whole = {"schedule": "cosine", "cosine_updates": 6}
+    with pytest.raises(UserError, match="(?s)recipe.schedule, run squeezesegv2-64-synthetic.*nothing starts from it"):
+        planned(recipe={"batch_size": 1, "updates_per_epoch": 3, **whole})
+    with pytest.raises(UserError, match="(?s)recipe_second_stage.schedule.*needs cosine_updates: 6 "):
+        planned(recipe_second_stage={"schedule": "cosine"})
+    at_end = {"start": {"learning_rate": "continued"}}
+    with pytest.raises(UserError, match="(?s)recipe_second_stage.schedule.*made for 6 updates.*after 12"):
+        planned(recipe_second_stage=whole | at_end)
+    planned(recipe_second_stage=whole)
+    planned(recipe_second_stage=whole | at_end | {"cosine_updates": 12})
+
+
 def test_a_setting_that_changes_nothing_of_a_run_leaves_its_name(tiny_world: Any) -> None:
     def runs(**second: Any) -> dict[str, str]:
         grid = {"width": [64], "pretrain_epochs": [2], "freeze": list(POLICIES), "labelled_scans": [2], "seed": [0]}

@@ -1,0 +1,172 @@
+"""What a run leaves in the store after each epoch: its scores, its state to go on from, and what it took."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lidartune.pictures.scan import draw_prediction
+from lidartune.runs.spec import DOMAINS, Domain, RunSpec
+from lidartune.runs.store import Store
+from lidartune.scans import ScanFile
+from lidartune.scoring.evaluate import score_briefly, score_fully
+from lidartune.scoring.predict import predict_image
+from lidartune.training.loader import PreparedScan, ScanReader
+from lidartune.training.scored import scored_state
+from lidartune.training.state import SCORED, TrainingState, pack, packed_tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """The scans that a run works with, by domain where both are scored.
+
+    `other` are the training scans of the domain that the run is not on, where its spec says that it sees them. Where
+    it sees them without labels they name no label files, so that none can be read.
+    """
+
+    train: Sequence[ScanFile]
+    validation: Mapping[Domain, Sequence[ScanFile]]
+    test: Mapping[Domain, Sequence[ScanFile]]
+    readers: Mapping[Domain, ScanReader]
+    other: Sequence[ScanFile] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone:
+    """An epoch that has just been committed; `kept` says that its weights and test scores are there to stay.
+
+    `notes` are lines that a person should read once, at epoch 0.
+    """
+
+    epoch: int
+    kept: bool
+    scans_per_second: float
+    validation: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """Scores a run's epochs and commits what they gave."""
+
+    spec: RunSpec
+    data: RunData
+    store: Store
+    device: torch.device
+
+    def commit(
+        self,
+        state: TrainingState,
+        figures: dict[str, float] | None,
+        began: float,
+        wanted: Sequence[int],
+        updates: int = 0,
+    ) -> EpochDone:
+        """Commits what the epoch gave: metrics, test scores where wanted, and last the state to go on from.
+
+        Args:
+            updates: how many of the epoch's were done since `began`.
+        """
+        run, epoch, recipe = self.spec.folder, state.epoch, self.spec.recipe
+        trained = time.perf_counter()
+        scored = self.scored(state)
+        row = self._commit_metrics(scored, state, figures)
+        if epoch in wanted:
+            self.commit_test(scored, epoch)
+        if epoch > 0:  # epoch 0 is made again at no cost
+            self._commit_state(scored, state)
+        seconds = {"train": trained - began, "score": time.perf_counter() - trained}
+        scans = updates * recipe.batch_size
+        timing = {"seconds": seconds, "scans": scans, **environment(self.device)}
+        self.store.commit(run, epoch, "timing", {"timing.json": _json(timing)})
+        return EpochDone(
+            epoch=epoch,
+            kept=epoch in wanted,
+            scans_per_second=scans / seconds["train"] if scans else 0.0,
+            validation=row["validation"],
+            notes=tuple(row.get("notes", ())),
+        )
+
+    def _commit_state(self, scored: TrainingState, state: TrainingState) -> None:
+        """Commits the state to go on from, and takes away what it stands in for."""
+        run, epoch = self.spec.folder, state.epoch
+        files = pack(state)
+        if self.spec.recipe.precise_batchnorm is not None:
+            files[SCORED] = packed_tensors(scored.model.state_dict())
+        self.store.commit(run, epoch, "state", files)
+        for done in (epoch, epoch - 1):  # of the one before only where this process did not get that far
+            self.store.discard_inside(run, done)
+        if not self.store.has(run, epoch - 1, "test"):
+            self.store.discard(run, epoch - 1, "state")
+
+    def _commit_metrics(
+        self, scored: TrainingState, state: TrainingState, figures: dict[str, float] | None
+    ) -> dict[str, Any]:
+        """The epoch's row; with epoch 0 what was taken over from a milestone, `load.json`."""
+        run, epoch = self.spec.folder, state.epoch
+        if self.store.has(run, epoch, "metrics"):
+            row: dict[str, Any] = self.store.read_json(run, epoch, "metrics", "metrics.json")
+            return row
+        classify = self._classifier(scored)
+        validation: dict[str, Any] = {
+            domain: score_briefly(classify, self._stream(domain, self.data.validation[domain])) for domain in DOMAINS
+        }
+        row = {"epoch": epoch, "updates": epoch * self.spec.recipe.updates_per_epoch, "validation": validation}
+        row |= {"train": figures} if figures else {}
+        files: dict[str, bytes] = {}
+        if epoch == 0:
+            load = (state.load.sentence(),) if state.load else ()
+            row |= {"notes": [*load, *state.notes]} if load + state.notes else {}
+            files |= {"load.json": _json(state.load.as_dict())} if state.load else {}
+        self.store.commit(run, epoch, "metrics", files | {"metrics.json": _json(row)})
+        return row
+
+    def commit_test(self, scored: TrainingState, epoch: int) -> None:
+        run = self.spec.folder
+        if self.store.has(run, epoch, "test"):
+            return
+        classify = self._classifier(scored)
+        scores: dict[str, Any] = {"epoch": epoch, "updates": epoch * self.spec.recipe.updates_per_epoch}
+        pictures = {}
+        for domain in DOMAINS:
+            scans = self.data.test[domain]
+            scores[domain] = score_fully(classify, scans, self._stream(domain, scans), block=self.spec.block)
+            fixed = self.data.readers[domain].read(scans[len(scans) // 2], self.spec.canvas)
+            pictures[f"picture-{domain}.png"] = draw_prediction(fixed.canvas, classify(fixed), fixed.truth_image)
+        self.store.commit(run, epoch, "test", {"scores.json": _json(scores), **pictures})
+
+    def scored(self, state: TrainingState) -> TrainingState:
+        """The state whose network is scored: itself, its average, or one with statistics measured anew."""
+        reader = self.data.readers[self.spec.domain]
+        return scored_state(self.spec, state, self.data.train, reader, self.device)
+
+    def _classifier(self, state: TrainingState) -> Callable[[PreparedScan], np.ndarray]:
+        state.model.eval()
+        return lambda scan: predict_image(self.spec, state, scan, self.device)
+
+    def _stream(self, domain: Domain, scans: Sequence[ScanFile]) -> Iterator[PreparedScan]:
+        return self.data.readers[domain].stream(scans, self.spec.canvas)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the result's last bits may depend on, and what it took."""
+    return {
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _json(values: Any) -> bytes:
+    return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()

@@ -1,0 +1,44 @@
+"""A run in a process of its own, which may end in the middle of a file: `python -m tests.runs.killed STUDY ...`.
+
+Arguments: the study as JSON, the results folder, a role, the last epoch, and a part of a path: of the first file whose
+path holds it, half is written, and the process is killed. "-" kills nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from lidartune.config import from_dict
+from lidartune.runs.store import Store
+
+from .conftest import CELL as WIDER
+from .conftest import open_tiny
+
+CELL = dataclasses.replace(WIDER, width=32)
+
+
+def main(study: str, results: str, role: str, last: str, cut: str) -> None:
+    torch.set_num_threads(1)
+    write = Store._write
+
+    def cut_off(self: Store, path: str, content: bytes) -> None:
+        if cut != "-" and cut in path:
+            write(self, path, content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, path, content)
+
+    Store._write = cut_off  # type: ignore[method-assign]
+    tiny = open_tiny(from_dict(json.loads(study)), CELL)
+    milestone = tiny.plan.roles[CELL][role]
+    tiny.trajectory(milestone, Path(results), checkpoint_minutes=0).carry_out([int(last)], lambda done: None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,58 @@
+"""Killed while it writes, or run beside another, a run ends with the same bits: in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lidartune.config.model import as_dict
+from lidartune.streetworld import WorldFolder
+
+from .conftest import TinyStudy
+from .killed import CELL
+from .test_inside import EPOCHS, RECIPES, Straight, open_study
+from .test_trajectory import results_of
+
+
+def process(study: TinyStudy, results: Path, role: str, cut: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.runs.killed", json.dumps(as_dict(study.config)), str(results), role]
+    return subprocess.Popen([*command, str(EPOCHS), cut], cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+
+
+@pytest.fixture(scope="module")
+def straight(tiny_world: WorldFolder, tmp_path_factory: pytest.TempPathFactory) -> Straight:
+    return Straight(open_study(tiny_world, RECIPES["all"]), tmp_path_factory.mktemp("straight"))
+
+
+def test_killed_while_it_writes_it_goes_on_to_the_same_bits(straight: Straight, tmp_path: Path) -> None:
+    """SIGKILL halfway through each of these files, one process after the other, in one results folder."""
+    for cut in ("epoch-000001/inside-000002/weights", "epoch-000002/inside-000003/commit", "epoch-000002/state/commit"):
+        ended = process(straight.study, tmp_path, "pretrained", cut)
+        _, said = ended.communicate()
+        assert ended.returncode == -9, said.decode()
+    assert list(tmp_path.glob("runs/*/epoch-000002/inside-*"))
+    assert straight.go_on(tmp_path) == straight.found
+    assert not list(tmp_path.glob("runs/*/*/inside-*"))
+
+
+def test_two_at_once_and_one_after_the_other_in_any_order_give_the_same_bits(
+    straight: Straight, tmp_path: Path
+) -> None:
+    """In processes of their own, as trials are: threads of one process would share torch's random generator."""
+    study, roles = straight.study, ("pretrained", "scratch")
+    running = [process(study, tmp_path / "at once", role, "-") for role in roles]
+    for ended in running:
+        _, said = ended.communicate()
+        assert ended.returncode == 0, said.decode()
+    for order in (roles, roles[::-1]):
+        for role in order:
+            results = tmp_path / "-".join(order)
+            study.trajectory(study.plan.roles[CELL][role], results).carry_out([EPOCHS], lambda done: None)
+    for role in roles:
+        run = study.plan.roles[CELL][role].run
+        found = [results_of(results, run, EPOCHS) for results in tmp_path.iterdir()]
+        assert len(found) == 3 and all(one == found[0] for one in found)
