@@ -39,12 +39,12 @@ def test_killed_while_it_writes_it_goes_on_to_the_same_bits(straight: Straight, 
     assert not list(tmp_path.glob("runs/*/*/inside-*"))
 
 
-def test_two_at_once_and_one_after_the_other_in_any_order_give_the_same_bits(
+def test_four_at_once_and_one_after_the_other_in_any_order_give_the_same_bits(
     straight: Straight, tmp_path: Path
 ) -> None:
     """In processes of their own, as trials are: threads of one process would share torch's random generator."""
     study, roles = straight.study, ("pretrained", "scratch")
-    running = [process(study, tmp_path / "at once", role, "-") for role in roles]
+    running = [process(study, tmp_path / f"at once {copy}", role, "-") for copy in (0, 1) for role in roles]
     for ended in running:
         _, said = ended.communicate()
         assert ended.returncode == 0, said.decode()
@@ -55,4 +55,4 @@ def test_two_at_once_and_one_after_the_other_in_any_order_give_the_same_bits(
     for role in roles:
         run = study.plan.roles[CELL][role].run
         found = [results_of(results, run, EPOCHS) for results in tmp_path.iterdir()]
-        assert len(found) == 3 and all(one == found[0] for one in found)
+        assert len(found) == 4 and all(one == found[0] for one in found)
