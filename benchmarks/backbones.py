@@ -81,6 +81,7 @@ def prediction_ratios(
     twin.eval().load_state_dict(ours.state_dict())
     steps = [prediction(twin, x), prediction(ours, x), prediction(for_inference(ours), x)]
     if with_compiled:
+        torch._dynamo.reset()  # which compiles no more than a few variants of one piece of code
         batch, _, height, width = x.shape
         steps.append(prediction(Compiled(ours, batch, height, width), x, x[:, 0] != 0))
     wanted, *found = [step() for step in steps]

@@ -1,6 +1,6 @@
 """A network that predicts the same, faster: for predictions alone, and not to the last bit.
 
-What it does, and what it gains over the network as it is trained (two cores, one scan): docs/reproduce.md, Speed.
+What it gains over the network as it is trained: docs/reproduce.md, "Speed of the networks".
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def for_inference(network: Network) -> Network:
         norm, conv = fast.get_submodule(norm_name), fast.get_submodule(conv_name)
         _fold(norm, conv)
         slope = getattr(norm, "slope", 1.0)
-        alone = on_cpu and _worthwhile(conv)
-        slopes[conv_name] = slope if alone else 1.0
-        fast.set_submodule(norm_name, nn.Identity() if alone else Activation(slope))
+        becomes_winograd = on_cpu and _worthwhile(conv)
+        slopes[conv_name] = slope if becomes_winograd else 1.0
+        fast.set_submodule(norm_name, nn.Identity() if becomes_winograd else Activation(slope))
     if on_cpu:
         fast.layout = torch.channels_last  # in which Winograd works
         for name, module in list(fast.named_modules()):
@@ -57,31 +57,32 @@ def for_inference(network: Network) -> Network:
 class Compiled(nn.Module):
     """A network through torch.compile for batches of one size, its weights frozen into the code; made at once.
 
-    Making it takes ten to twenty seconds. Smaller batches are filled up.
+    Making it takes some ten seconds. Smaller batches are filled up.
 
     Raises:
-        UserError: there is no C++ compiler, which torch.compile needs on a CPU.
+        UserError: it cannot be compiled; on a CPU that takes a C++ compiler.
     """
 
     def __init__(self, network: Network, batch: int, height: int, width: int):
         super().__init__()
-        from torch._dynamo.exc import BackendCompilerFailed  # loads the compiler
-
         self.options = network.options
         self.batch = batch
         fast = copy.deepcopy(network).eval().requires_grad_(False)
-        self._run = torch.compile(fast, dynamic=False, options={"freezing": True})
-        image = next(fast.parameters()).new_zeros(batch, len(CANVAS_CHANNELS), height, width)
+        parameter = next(fast.parameters())
+        masks = torch.zeros(batch, height, width, dtype=torch.bool, device=parameter.device)
         try:
-            with torch.inference_mode():
-                self._run(image, image[:, 0] > 0)
-        except BackendCompilerFailed as error:
+            self._run = torch.compile(fast, dynamic=False, fullgraph=True, options={"freezing": True})
+            with torch.inference_mode():  # the image too, or the first prediction would compile once more
+                self._run(parameter.new_zeros(batch, len(CANVAS_CHANNELS), height, width), masks)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception as error:  # of many kinds: no compiler, one that fails, a cache that cannot be written
             raise UserError(
                 "the network cannot be compiled here",
-                found=str(error.inner_exception).splitlines()[0],
-                wanted="a C++ compiler (Debian: package g++)",
-                do="install one, or choose --speed fast",
-            ) from None
+                found=_reason(error),
+                wanted="what torch.compile needs: on a CPU a C++ compiler that works (Debian: package g++)",
+                do="choose --speed fast, or mend what was found",
+            ) from error
 
     def forward(self, x_nchw: Tensor, masks_nhw: Tensor) -> Tensor:
         """As `Network.forward`, of at most `batch` images."""
@@ -91,6 +92,13 @@ class Compiled(nn.Module):
             x_nchw, masks_nhw = x_nchw[again], masks_nhw[again]
         logits: Tensor = self._run(x_nchw, masks_nhw)
         return logits[:count]
+
+
+def _reason(error: Exception) -> str:
+    """The line of a compiler's long message that says what is wrong."""
+    inner = getattr(error, "inner_exception", error)
+    lines = [line.strip() for line in str(inner).splitlines() if line.strip()] or [type(inner).__name__]
+    return next((line for line in lines if "error:" in line), lines[0])
 
 
 def _worthwhile(conv: nn.Module) -> bool:
@@ -135,7 +143,7 @@ def _norms_and_their_convolutions(network: Network) -> dict[str, str]:
         elif isinstance(module, nn.BatchNorm2d):
             hooks.append(module.register_forward_pre_hook(before(name)))
     parameter = next(network.parameters())
-    image = parameter.new_zeros(1, len(CANVAS_CHANNELS), 8, 2 * network.stride)
+    image = parameter.new_zeros(1, len(CANVAS_CHANNELS), 8, max(64, 2 * network.stride))
     with torch.no_grad():
         network(image)
     for handle in hooks:

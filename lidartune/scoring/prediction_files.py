@@ -195,7 +195,7 @@ def _read_marker(path: Path) -> dict[str, Any] | None:
     while True:
         try:
             marker = json.loads(path.read_bytes())
-            return marker if isinstance(marker, dict) else {}
+            return {"speed": "exact"} | marker if isinstance(marker, dict) and marker else {}  # once the only speed
         except FileNotFoundError:
             return None
         except OSError:

@@ -54,7 +54,7 @@ class TrainedNetwork:
         """The same network, made faster at the price of other roundings, for so many canvases at once at most."""
         if speed == "exact":
             return self
-        assert isinstance(self.model, Network), "it is fast already"
+        assert isinstance(self.model, Network), "it is compiled already"
         if speed == "fast":
             return dataclasses.replace(self, model=for_inference(self.model))
         canvas = self.spec.canvas

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from lidartune.backbones import NAMES, build
 from lidartune.backbones.inference import Compiled, for_inference
@@ -50,6 +51,13 @@ def test_fast_logits_are_the_same(name: str, circular: bool) -> None:
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
+@pytest.mark.parametrize("stride", [1, 4])
+def test_fast_networks_of_a_smaller_output_stride(stride: int) -> None:
+    network = trained("squeezesegv2", 0.25, circular=True, output_stride=stride)
+    with torch.inference_mode():
+        assert largest_difference(for_inference(network)(images()), network(images())) < 1e-4
+
+
 @pytest.mark.parametrize("size", [(1, 8, 16), (2, 7, 16), (1, 1, 3), (2, 64, 5)])
 @pytest.mark.parametrize("circular", [False, True])
 @pytest.mark.parametrize("slope", [0.0, 0.1, 1.0])
@@ -70,19 +78,22 @@ def test_a_canvas_taken_in_groups_of_rows_is_the_same(monkeypatch: pytest.Monkey
 
 
 def test_compiled_logits_are_the_same_and_smaller_batches_fit() -> None:
+    torch._dynamo.reset()
+    graphs = counters["stats"]["unique_graphs"]
     network = trained("squeezeseg", 0.25)
     compiled = Compiled(network, 2, 16, 64)
     x = images()
     masks = x[:, 0] > 0
     with torch.inference_mode():
+        x = x + 0  # as it comes from the normalisation, made in inference mode
         assert largest_difference(compiled(x, masks), network(x, masks)) < 1e-4
         assert largest_difference(compiled(x[:1], masks[:1]), network(x[:1], masks[:1])) < 1e-4
+    assert counters["stats"]["unique_graphs"] == graphs + 1, "once, when it was made"
 
 
-def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_it_says_so() -> None:
     import torch._inductor.config as inductor
 
-    monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     torch._dynamo.reset()
-    with pytest.raises(UserError, match="cannot be compiled here"):
+    with inductor.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.raises(UserError, match="cannot be compiled here"):
         Compiled(trained("squeezeseg", 0.25), 1, 8, 48)

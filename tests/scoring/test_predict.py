@@ -128,6 +128,22 @@ def test_faster_it_says_the_same_but_for_rounding(trained: Trained, tmp_path: Pa
     found = np.array(run_evaluate(out, root, "synlidar")["confusion_matrix"])
     stored = np.array(trained.scores(EPOCHS[-1], "synthetic")["points"])
     assert np.abs(found - stored).sum() <= 1e-3 * stored.sum()
+    marker = next(out.glob("sequences/*/predictions.json"))
+    assert json.loads(marker.read_text())["speed"] == speed
+
+
+def test_what_cannot_be_compiled_leaves_what_is_there(trained: Trained, tmp_path: Path) -> None:
+    import torch._dynamo
+    import torch._inductor.config as inductor
+
+    arguments = [trained.folder, trained.root("synthetic"), "-o", tmp_path / "out", "--sequences", "0"]
+    run_predict(*arguments)
+    before = labels_in(tmp_path / "out")
+    torch._dynamo.reset()
+    with inductor.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.raises(UserError, match="cannot be compiled here"):
+        run_predict(*arguments, "--speed", "compiled", "--overwrite")
+    assert labels_in(tmp_path / "out") == before
+    run_predict(*arguments)
 
 
 def test_a_dataset_without_labels_gets_the_same_predictions(
@@ -256,6 +272,8 @@ def test_predictions_of_another_epoch_run_or_vote_are_never_mixed_in(
     run_predict(trained.folder, root, "-o", out, "--sequences", "0-1", "--epoch", 1, "--overwrite")
     after = labels_in(out)
     assert after.keys() == before.keys() and all(after[name] != before[name] for name in before)
+    for marker in out.glob("sequences/*/predictions.json"):  # as before there was a choice of speeds
+        marker.write_text(json.dumps({k: v for k, v in json.loads(marker.read_text()).items() if k != "speed"}))
     run_predict(trained.folder, root, "-o", out, "--sequences", "2", "--epoch", 1)
     assert len(labels_in(out)) == 6, "other sequences of the same network join them"
     run_predict(trained.folder, root, "-o", out, "--epoch", 1, "--sequences", "0-2")
