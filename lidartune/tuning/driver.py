@@ -17,6 +17,7 @@ from lidartune.report.tensorboard import rewrite_events
 from lidartune.transfer.data import WORLD_MISSING, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
+from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.search import CellSource, WholeGrid
 from lidartune.tuning.study import Study, bring_checkpoints, describe, open_study, record, replaced
 from lidartune.tuning.trials import run_trials
@@ -56,6 +57,7 @@ def run_study(
             console.print(f"  {_tensorboard(study)}", highlight=False, soft_wrap=True)
             console.print("starting Ray, which takes about ten seconds ...", highlight=False)
             with ray_cluster(address):
+                check_nodes(results)
                 at_once = slots(config.resources)
                 record(study, command)
                 bring_checkpoints(study)
