@@ -12,6 +12,7 @@ import click
 
 from lidartune import __version__
 from lidartune.cli.check import check
+from lidartune.cli.curves import curves
 from lidartune.cli.evaluate import evaluate
 from lidartune.cli.export import export
 from lidartune.cli.import_bonnetal import import_bonnetal
@@ -33,7 +34,7 @@ def lidartune() -> None:
     """Domain-transfer studies for LiDAR range-image segmentation. The main job is study/run_transfer_grid.py."""
 
 
-for _command in (check, stats, taxonomy, show, predict, evaluate, import_bonnetal, export, simulate, report):
+for _command in (check, stats, taxonomy, show, predict, evaluate, import_bonnetal, export, simulate, report, curves):
     lidartune.add_command(_command)
 
 
