@@ -10,6 +10,7 @@ import pytest
 from lidartune.config import as_dict, from_dict, load_config
 from lidartune.errors import UserError
 from lidartune.runs.spec import NetworkForm
+from lidartune.training.adapt.ladder import LADDER
 from lidartune.training.augment import Augmentation
 
 STUDIES = sorted((Path(__file__).parents[1] / "study").glob("*.yaml"))
@@ -19,6 +20,15 @@ STUDIES = sorted((Path(__file__).parents[1] / "study").glob("*.yaml"))
 def test_every_study_that_is_shipped_is_valid(path: Path) -> None:
     config = load_config(path)
     assert from_dict(as_dict(config)) == config
+
+
+def test_a_ladder_is_named_rung_by_rung_or_as_a_whole(tmp_path: Path) -> None:
+    def ladder(text: str) -> tuple[str, ...]:
+        return load_config(study(tmp_path, f"name: s\n{text}")).ladder
+
+    assert ladder("") == () and ladder("ladder: adabn") == ("adabn",)
+    assert ladder("ladder: [none, statistics]") == ("none", "statistics")
+    assert ladder("ladder: all") == tuple(LADDER)
 
 
 def study(tmp_path: Path, text: str) -> Path:
@@ -51,6 +61,10 @@ def study(tmp_path: Path, text: str) -> Path:
         ("name: s\nrecipe: {augmentation: all}", "recipe.augmentation"),
         ("name: s\nrecipe_by_domain: {synthetc: {batch_size: 2}}", "recipe_by_domain"),
         ("name: s\nrecipe_by_domain: {real: {updates_per_epoch: 2}}", "same number of updates"),
+        ("name: s\nladder: [adabm]", "(?s)ladder\n.*did you mean 'adabn'"),
+        ("name: s\nladder: [adabn, none, adabn]", "named twice"),
+        ("name: s\nladder: all\ngrid: {pretrain_epochs: [0]}", "nothing to stand on"),
+        ("name: s\nrecipe: {raydrop: some}", "recipe.raydrop"),
         ("name: ../s", "folder's name"),
         ("name: a/b", "folder's name"),
         ("name: runs", "taken"),

@@ -15,6 +15,7 @@ from lidartune.config.model import Splits, StudyConfig
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS
 from lidartune.scans.document import shown
+from lidartune.training.adapt.ladder import LADDER
 from lidartune.training.policies import why_impossible
 from lidartune.training.presets import expanded
 from lidartune.training.recipe import RECIPE_FIELDS, Recipe
@@ -25,6 +26,7 @@ def check(config: StudyConfig, path: str) -> None:
     _check_name(config, path)
     _check_backbones(config, path)
     _check_axes(config, path)
+    _check_ladder(config, path)
     _check_checkpoints(config, path)
     _check_cells(config, path)
     _check_single_values(config, path)
@@ -89,6 +91,23 @@ def _check_axes(config: StudyConfig, path: str) -> None:
                 found=shown(list(values)),
                 do="name each value once",
             )
+
+
+def _check_ladder(config: StudyConfig, path: str) -> None:
+    for number, rung in enumerate(config.ladder):
+        if rung not in LADDER:
+            raise UserError(
+                "unknown rung of the ladder", where=f"{path}: ladder", found=shown(rung), do=nearest(rung, LADDER)
+            )
+        if rung in config.ladder[:number]:
+            raise UserError("a rung is named twice", where=f"{path}: ladder", found=rung, do="name each once")
+    if config.ladder and not any(isinstance(epochs, int) and epochs for epochs in config.grid.pretrain_epochs):
+        raise UserError(
+            "the ladder has nothing to stand on: no cell pretrains a network",
+            where=f"{path}: grid.pretrain_epochs",
+            found=shown(list(config.grid.pretrain_epochs)),
+            do="add a number of epochs above 0 to it, or leave ladder out",
+        )
 
 
 def _check_cells(config: StudyConfig, path: str) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, StrictInt, TypeAdapter
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -14,6 +14,7 @@ from lidartune.backbones.names import STRIDES
 from lidartune.canvas.projection import Rows
 from lidartune.runs.spec import Domain, NetworkForm
 from lidartune.scans.splits import scans_in
+from lidartune.training.adapt.ladder import LADDER
 from lidartune.training.policies import FreezePolicy
 from lidartune.training.presets import expanded
 from lidartune.training.recipe import Recipe
@@ -49,6 +50,11 @@ def _pretraining(value: object) -> int | str:
     if value == "checkpoint" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise PydanticCustomError("pretrain_epochs", "a number of epochs from 0, or checkpoint")
+
+
+def _rungs(value: object) -> object:
+    """`all` stands for every rung of the ladder."""
+    return tuple(LADDER) if value == "all" else _listed(value)
 
 
 ChannelFactor = Annotated[float, Field(gt=0, le=16)]
@@ -105,9 +111,9 @@ class NetworkConfig:
     """
 
     inputs: Annotated[tuple[str, ...], OneOrMore] | None = None
-    crf: bool | None = None
-    circular: bool | None = None
-    output_stride: int | None = None
+    crf: StrictBool | None = None
+    circular: StrictBool | None = None
+    output_stride: StrictInt | None = None
 
     def stated(self) -> dict[str, Any]:
         """What the study says of them, and nothing else."""
@@ -163,6 +169,8 @@ class Resources:
 class StudyConfig:
     """A whole study, as `study/*.yaml` states it.
 
+    `ladder` names rungs of lidartune/training/adapt/ladder.py, or is `all`: what each brings to networks that are
+    pretrained here, before a real label is used.
     `checkpoints` holds folders of imported runs by backbone, from which cells with `pretrain_epochs: checkpoint` start.
     All runs of such a backbone then are networks of the checkpoint's kind: its input channels, output stride and CRF.
     What `network` states must then be true of the checkpoint. `channels` scales every layer's channels (1.0: the
@@ -180,6 +188,7 @@ class StudyConfig:
     canvas: CanvasConfig = CanvasConfig()
     grid: Grid = Grid()
     search: Search = Search()
+    ladder: Annotated[tuple[str, ...], BeforeValidator(_rungs)] = ()
     checkpoints: dict[str, str] = Field(default_factory=dict)
     finetune_epochs: int = Field(default=50, ge=1)
     channels: ChannelFactor = 1.0

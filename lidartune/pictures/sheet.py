@@ -195,7 +195,7 @@ class Sheet:
             step = 255 / (SHADES - 1)
             page.paste(color, mask=layer.point([round(round(v / step) * step) for v in range(256)]))
         content = io.BytesIO()
-        _with_palette(page).save(content, "PNG", optimize=True)
+        _with_palette(page).save(content, "PNG")  # optimize=True takes six times as long for a tenth fewer bytes
         return content.getvalue()
 
 

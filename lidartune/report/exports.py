@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lidartune.report.headline import headline
+from lidartune.report.ladder import ladder_text
 from lidartune.report.results import StudyResults
 from lidartune.report.texts import TextTable, absent_lines, caption, gap_text, matrix_text
 
@@ -23,7 +24,7 @@ def markdown(results: StudyResults) -> str:
     lines = [f"# Transfer study {_markdown_text(results.name)}", ""]
     lines += [f"- {_markdown_text(line)}" for line in headline(results)]
     lines += ["", *(f"{_markdown_text(line)}  " for line in caption(results))]
-    for table in (gap_text(results), matrix_text(results)):
+    for table in (gap_text(results), matrix_text(results), *ladder_text(results, sentences=True)):
         heads = [_markdown_text(one_line(head)) for head in table.heads]
         rule = [":--" if i < table.left else "--:" for i in range(len(heads))]
         rows = [heads, rule, *([_markdown_text(text) for text in row] for row in table.rows)]

@@ -13,6 +13,7 @@ from lidartune.report.committed import committed_file
 from lidartune.report.exports import one_line
 from lidartune.report.groups import pretraining_words
 from lidartune.report.headline import headline
+from lidartune.report.ladder import ladder_text
 from lidartune.report.results import CellResult, StudyResults
 from lidartune.report.texts import NA, TextTable, absent_lines, caption, gap_text, matrix_text, percent
 
@@ -29,7 +30,8 @@ def write_page(results: StudyResults, per_class: pd.DataFrame, figures: dict[str
         html.paragraphs(headline(results), "say"),
         html.paragraphs(absent_lines(results), "warn"),
     ]
-    parts += [_table(table) for table in (gap_text(results), matrix_text(results))]
+    tables = (gap_text(results), matrix_text(results), *ladder_text(results, sentences=True))
+    parts += [_table(table) for table in tables]
     parts += [f"<h2>{escape(name)}</h2>{html.svg_file(file)}" for name, file in figures.items()]
     parts += [_pictures(results), _per_class(results, per_class), _excluded(results), _failures(results)]
     path.write_text(html.page(f"Transfer study {results.name}", parts), encoding="utf-8", newline="\n")

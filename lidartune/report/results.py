@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lidartune.errors import UserError
 from lidartune.report.scores import DOMAINS, Score, read_score
+from lidartune.transfer.ladder import ROLE as LADDER
 
 CHECKPOINT = "checkpoint"  # in place of pretraining epochs: an imported network, trained for nobody knows how long
 Key = tuple[str, int, int | str, str, int | str]
@@ -66,7 +67,8 @@ class StudyResults:
     """A study as read from disk.
 
     `class_sets[domain]` (C,) marks the classes in the ground truth of that test split. `tested_part[domain]` is there
-    where only a spread of a test split is scored: (scans scored, scans that the split holds).
+    where only a spread of a test split is scored: (scans scored, scans that the split holds). `rungs` are those of the
+    ladder that the study climbs, and `rungs_excluded` says of (backbone, rung) why it is left out.
     """
 
     name: str
@@ -81,6 +83,8 @@ class StudyResults:
     notes: tuple[str, ...]
     class_sets: dict[str, NDArray[np.bool_]]
     tested_part: dict[str, tuple[int, int]]
+    rungs: tuple[str, ...] = ()
+    rungs_excluded: dict[tuple[str, str], str] = field(default_factory=dict)
     curves: dict[str, Any] = field(default_factory=dict, compare=False)  # cache of curves.learning_curve
 
 
@@ -128,6 +132,10 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
         notes=tuple(notes),
         class_sets=sets,
         tested_part=_tested_part(manifest),
+        rungs=tuple(str(rung) for rung in plan.get("ladder", [])),
+        rungs_excluded={
+            (str(e["backbone"]), str(e["rung"])): str(e["reason"]) for e in plan.get("ladder_excluded", [])
+        },
     )
 
 
@@ -162,9 +170,12 @@ def _cell(
 
 
 def _status(roles: dict[str, RoleResult], failures: dict[str, dict[str, Any]]) -> tuple[str, str]:
-    """A cell is what its own end is (fine-tuning, or scratch where nothing is pretrained), then what the others are."""
+    """A cell is what its own end is (fine-tuning, or scratch where nothing is pretrained), then what the others are.
+
+    Rungs of the ladder stand in a table of their own, which says what of them is not there.
+    """
     end = "finetuned" if "finetuned" in roles else "scratch"
-    absent = {name: role for name, role in roles.items() if role.score is None}
+    absent = {name: role for name, role in roles.items() if role.score is None and not name.startswith(LADDER)}
     failed = {name: failures[role.run] for name, role in absent.items() if role.run in failures}
     if not absent:
         return "done", ""

@@ -71,14 +71,14 @@ def gap_table(results: StudyResults) -> pd.DataFrame:
         }
         found = measures(results, group)
         for name, interval in found.items():
-            row |= _interval_fields(name, interval)
+            row |= interval_fields(name, interval)
         for name in ("gain_equal_finetuning", "gain_equal_total"):
             row[f"{name}_verdict"] = gap.verdict(found[name])
         on_shared = measures(results, group, shared=True)
         for name in SHARED:
-            row |= _interval_fields(f"{name}_shared", on_shared[name])
+            row |= interval_fields(f"{name}_shared", on_shared[name])
         for name, role, domain, level in _OTHER_LEVELS:
-            row |= _interval_fields(
+            row |= interval_fields(
                 name, gap.t_interval(np.array([mean_score(results, c, role, domain, level) for c in group.cells]))
             )
         for name, role, minus in (("finetuned", "finetuned", None), ("gain_equal_finetuning", "finetuned", "scratch")):
@@ -135,7 +135,7 @@ def matrix_table(results: StudyResults) -> pd.DataFrame:
                     | {"freeze_of_training": group.key[3] if role == "finetuned" else "none"}
                     | {"updates": _updates(results, group)}
                     | {"in_plan": "yes" if epochs else "no"}
-                    | _interval_fields("miou", interval)
+                    | interval_fields("miou", interval)
                 )
     return pd.DataFrame(rows)
 
@@ -165,7 +165,7 @@ def per_class_table(results: StudyResults) -> pd.DataFrame:
             row["in_real_test"] = "yes" if results.class_sets["real"][index] else "no"
             row["in_synthetic_test"] = "yes" if results.class_sets["synthetic"][index] else "no"
             for measure in CLASS_MEASURES:
-                row |= _interval_fields(measure, found[measure].at(index))
+                row |= interval_fields(measure, found[measure].at(index))
             for short in ("equal_finetuning", "equal_total"):
                 verdict = gap.verdict(found[f"gain_{short}"].at(index))
                 row[f"negative_transfer_{short}"] = "" if verdict == "n/a" else "yes" if verdict == "negative" else "no"
@@ -182,25 +182,32 @@ def learning_table(results: StudyResults) -> pd.DataFrame:
     """
     rows = []
     for group in group_cells(results):
-        pairs = [pair for cell in group.cells if (pair := _curve_pair(results, cell)) is not None]
-        row: dict[str, Any] = _key_fields(group) | {"seeds": len(pairs)}
-        for name, height in (("area", lambda x, y: gap.area(x, y)), ("asymptote", lambda x, y: gap.asymptote(y))):
-            both = np.array([[height(x, tuned), height(x, scratch)] for x, tuned, scratch in pairs]).reshape(-1, 2)
-            for label, values in (
-                ("finetuned", both[:, 0]),
-                ("scratch", both[:, 1]),
-                ("gain", both[:, 0] - both[:, 1]),
-            ):
-                row |= _interval_fields(f"{name}_{label}", gap.t_interval(values))
-        for share in THRESHOLDS:
-            row |= _threshold_fields(f"updates_to_{round(share * 100)}_percent", pairs, share)
-        rows.append(row)
+        pairs = [pair for cell in group.cells if (pair := curve_pair(results, cell)) is not None]
+        rows.append(_key_fields(group) | {"seeds": len(pairs)} | learning_fields(pairs))
     return pd.DataFrame(rows)
 
 
-def _threshold_fields(
-    stem: str, pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], share: float
-) -> dict[str, Any]:
+CurvePair = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Where both curves were scored (E,), the fine-tuned scores (E,), those from scratch (E,)."""
+
+
+def learning_fields(pairs: list[CurvePair], clock: str = "updates") -> dict[str, Any]:
+    """The measures of `learning_table` for one setting; `clock` is what the pairs' first arrays count."""
+    fields: dict[str, Any] = {}
+    for name, height in (("area", lambda x, y: gap.area(x, y)), ("asymptote", lambda x, y: gap.asymptote(y))):
+        both = np.array([[height(x, tuned), height(x, scratch)] for x, tuned, scratch in pairs]).reshape(-1, 2)
+        for label, values in (
+            ("finetuned", both[:, 0]),
+            ("scratch", both[:, 1]),
+            ("gain", both[:, 0] - both[:, 1]),
+        ):
+            fields |= interval_fields(f"{name}_{label}", gap.t_interval(values))
+    for share in THRESHOLDS:
+        fields |= _threshold_fields(f"{clock}_to_{round(share * 100)}_percent", pairs, share)
+    return fields
+
+
+def _threshold_fields(stem: str, pairs: list[CurvePair], share: float) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     reached = {}
     for label, place in (("finetuned", 1), ("scratch", 2)):
@@ -209,10 +216,10 @@ def _threshold_fields(
         fields[f"{stem}_{label}"] = float(gap.nan_mean(reached[label], 0))
         fields[f"{stem}_{label}_never"] = int(np.isnan(reached[label]).sum())
     saved = gap.paired_difference(reached["scratch"], reached["finetuned"])
-    return fields | _interval_fields(f"{stem}_saved", saved)
+    return fields | interval_fields(f"{stem}_saved", saved)
 
 
-def _curve_pair(results: StudyResults, cell: CellResult) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def curve_pair(results: StudyResults, cell: CellResult) -> CurvePair | None:
     """Updates and the two validation curves on real, over the epochs that both runs have; None where one is absent."""
     tuned, scratch = learning_curve(results, cell, "finetuned"), learning_curve(results, cell, "scratch")
     if tuned is None or scratch is None:
@@ -228,7 +235,8 @@ def _key_fields(group: Group) -> dict[str, Any]:
     return dict(zip(KEY, group.key, strict=True))
 
 
-def _interval_fields(name: str, interval: gap.Interval) -> dict[str, Any]:
+def interval_fields(name: str, interval: gap.Interval) -> dict[str, Any]:
+    """An interval as four columns: `name`, `name_low`, `name_high` and `name_seeds`."""
     return {
         name: float(interval.mean),
         f"{name}_low": float(interval.low),
@@ -251,7 +259,12 @@ def field_text(value: Any) -> str:
     return str(value)
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table with LF line ends, each field by `field_text`."""
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV with LF line ends, each field by `field_text`."""
     texts = pd.DataFrame({c: [field_text(v) for v in table[c]] for c in table.columns}, columns=table.columns)
-    path.write_text(texts.to_csv(index=False, lineterminator="\n"), encoding="utf-8", newline="\n")
+    return texts.to_csv(index=False, lineterminator="\n")
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes `csv_text`."""
+    path.write_text(csv_text(table), encoding="utf-8", newline="\n")

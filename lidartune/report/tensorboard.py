@@ -21,6 +21,13 @@ from lidartune.report.committed import as_matrix, committed_file, committed_json
 from lidartune.report.scores import DOMAINS
 from lidartune.transfer import gap
 
+_JSON = {"metrics": "metrics.json", "test": "scores.json", "timing": "timing.json"}
+_GROUPS = {
+    "loss_": "loss terms",
+    "learning_rate_": "learning rate",
+    "gradient_norm_": "gradient norm",
+    "update_ratio_": "update over weights",
+}
 EVENTS_NAME = "events.out.tfevents.0.lidartune"  # one file a run, under our own name: nobody else's is ever removed
 
 
@@ -86,7 +93,7 @@ class _RunEvents:
 
     def write(self, epochs: list[int] | range) -> None:
         """Appends those of `epochs` that are committed and not in the file yet."""
-        wanted = [(e, kind) for e in epochs for kind in ("metrics", "test") if (e, kind) not in self._held]
+        wanted = [(e, kind) for e in epochs for kind in _JSON if (e, kind) not in self._held]
         rows = [(e, kind, self._values(e, kind)) for e, kind in wanted]
         rows = [row for row in rows if row[2]]
         if not rows:
@@ -106,20 +113,18 @@ class _RunEvents:
                 self._held.add((epoch, kind))
 
     def _values(self, epoch: int, kind: str) -> list[Any]:
-        name = "metrics.json" if kind == "metrics" else "scores.json"
-        data, _ = committed_json(self._run_folder, epoch, kind, name)
+        data, _ = committed_json(self._run_folder, epoch, kind, _JSON[kind])
         if data is None:
             return []
-        values: list[Any] = []
-        for key, figure in sorted((data.get("train") or {}).items()):
-            if isinstance(figure, int | float):
-                values.append(Summary.Value(tag=f"train/{key}", simple_value=float(figure)))
+        if kind == "timing":
+            return [_scalar(tag, value) for tag, value in _timing(data) if value is not None]
+        train = sorted((data.get("train") or {}).items()) if kind == "metrics" else []
+        values = [_scalar(training_tag(key), value) for key, value in train if isinstance(value, int | float)]
         split = "validation" if kind == "metrics" else "test"
         per_domain = (data.get("validation") or {}) if kind == "metrics" else data
         for domain in (d for d in DOMAINS if isinstance(per_domain.get(d), dict)):
             values += self._scores(split, domain, per_domain[domain])
-            if kind == "test":
-                values += self._picture(epoch, domain)
+            values += self._picture(epoch, kind, split, domain)
         return values
 
     def _scores(self, split: str, domain: str, matrices: dict[str, Any]) -> list[Any]:
@@ -134,16 +139,42 @@ class _RunEvents:
                 named = list(zip(self._classes, per_class, strict=False))[1:]
                 figures += [(f"per class {domain}/{name}", float(value)) for name, value in named]
             # A class without a labelled point has no value at all, never 0.
-            values += [Summary.Value(tag=t, simple_value=v) for t, v in figures if not np.isnan(v)]
+            values += [_scalar(tag, value) for tag, value in figures if not np.isnan(value)]
         return values
 
-    def _picture(self, epoch: int, domain: str) -> list[Any]:
-        png, _ = committed_file(self._run_folder, epoch, "test", f"picture-{domain}.png")
+    def _picture(self, epoch: int, kind: str, split: str, domain: str) -> list[Any]:
+        png, _ = committed_file(self._run_folder, epoch, kind, f"picture-{domain}.png")
         size = png_size(png)
         if png is None or size is None:
             return []
         image = Summary.Image(height=size[1], width=size[0], colorspace=3, encoded_image_string=png)
-        return [Summary.Value(tag=f"test/{domain}: range, prediction, truth", image=image)]
+        return [Summary.Value(tag=f"{split}/{domain}: range, prediction, truth", image=image)]
+
+
+def training_tag(name: str) -> str:
+    """The tag of a number of the updates, in TensorBoard's group of its kind: `loss_nll` is `loss terms/nll`."""
+    if name == "gradient_norm":
+        return "gradient norm/mean"
+    for beginning, group in _GROUPS.items():
+        if name.startswith(beginning):
+            return f"{group}/{name.removeprefix(beginning)}"
+    return f"train/{name}"
+
+
+def _timing(data: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What an epoch took; scans a second only where some were trained on."""
+    seconds = data.get("seconds") or {}
+    return [
+        ("timing/scans per second", data.get("scans_per_second") or None),
+        ("timing/seconds to train", seconds.get("train")),
+        ("timing/seconds to score", seconds.get("score")),
+        ("timing/peak memory of the process (MiB)", data.get("peak_memory_mib")),
+        ("timing/peak memory on the GPU (MiB)", data.get("gpu_peak_memory_mib")),
+    ]
+
+
+def _scalar(tag: str, value: float) -> Any:
+    return Summary.Value(tag=tag, simple_value=float(value))
 
 
 def png_size(data: bytes | None) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lidartune.report.headline import headline
+from lidartune.report.ladder import ladder_text
 from lidartune.report.results import StudyResults
 from lidartune.report.texts import KEY_HEADS, NA, NOT_HERE, TextTable, absent_lines, caption, gap_text, matrix_text
 
@@ -20,7 +21,7 @@ def print_tables(results: StudyResults, console: Console) -> None:
     """Gap table, matrix, what is not there, and the headline, for a terminal of WIDTH columns or more."""
     for line in caption(results):
         console.print(Text(line, style="dim"))
-    for table in (gap_text(results), matrix_text(results)):
+    for table in (gap_text(results), matrix_text(results), *ladder_text(results, sentences=False)):
         for part in _by_backbone(table):
             drawn = _rich(part)
             # Never folded or cut: a narrow terminal wraps whole lines, a log file keeps them.

@@ -46,7 +46,7 @@ def write_report(study_folder: Path, *, console: Console | None = None, runs_roo
 
 def _write_files(results: StudyResults, folder: Path) -> None:
     # pandas and matplotlib take a second to import: not before somebody wants a report.
-    from lidartune.report import exports, figures, page, tables, texts
+    from lidartune.report import exports, figures, ladder, page, tables, texts
 
     folder.mkdir(parents=True, exist_ok=True)
     per_class = tables.per_class_table(results)
@@ -57,6 +57,11 @@ def _write_files(results: StudyResults, folder: Path) -> None:
         "per_class": per_class,
         "learning": tables.learning_table(results),
     }
+    if results.rungs:
+        frames["ladder"] = ladder.ladder_table(results)
+    else:  # of a study that had one before
+        for name in ("ladder.csv", "ladder.tex"):
+            (folder / name).unlink(missing_ok=True)
     for name, frame in frames.items():
         tables.write_csv(frame, folder / f"{name}.csv")
     # Arrow wants one type a column: labelled_scans holds numbers and `all`, pretrain_epochs may hold `checkpoint`.
@@ -66,7 +71,10 @@ def _write_files(results: StudyResults, folder: Path) -> None:
     figures.draw_curves(figures.curve_data(results), folder / "curves.svg")
     figures.draw_gains(figures.gain_data(results), folder / "gap.svg")
     (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
-    for name, text in (("gap", texts.gap_text(results)), ("matrix", texts.matrix_text(results))):
+    texts_by_name = {"gap": texts.gap_text(results), "matrix": texts.matrix_text(results)}
+    for text in ladder.ladder_text(results, sentences=False):
+        texts_by_name["ladder"] = text
+    for name, text in texts_by_name.items():
         (folder / f"{name}.tex").write_text(exports.latex(text), encoding="utf-8", newline="\n")
     drawn = {"Learning curves": folder / "curves.svg", "Gain over training from scratch": folder / "gap.svg"}
     page.write_page(results, per_class, drawn, folder / "index.html")

@@ -72,6 +72,8 @@ class Ledger:
     ) -> EpochDone:
         """Commits what the epoch gave: metrics, test scores where wanted, and last the state to go on from.
 
+        Of an adapted network the state comes before its scores.
+
         Args:
             updates: how many of the epoch's were done since `began`.
         """
@@ -79,18 +81,22 @@ class Ledger:
         trained = time.perf_counter()
         scored = self.scored(state)
         row = self._commit_metrics(scored, state, figures)
+        adapted = self.spec.adaptation is not None
+        if adapted:  # all that such a run ever is: whoever sees its scores finds its weights
+            self._commit_state(scored, state)
         if epoch in wanted:
             self.commit_test(scored, epoch)
-        if epoch > 0:  # epoch 0 is made again at no cost
+        if epoch > 0 and not adapted:  # epoch 0 is made again at no cost
             self._commit_state(scored, state)
         seconds = {"train": trained - began, "score": time.perf_counter() - trained}
         scans = updates * recipe.batch_size
-        timing = {"seconds": seconds, "scans": scans, **environment(self.device)}
+        rate = scans / seconds["train"] if scans else 0.0
+        timing = {"seconds": seconds, "scans": scans, "scans_per_second": rate, **environment(self.device)}
         self.store.commit(run, epoch, "timing", {"timing.json": _json(timing)})
         return EpochDone(
             epoch=epoch,
             kept=epoch in wanted,
-            scans_per_second=scans / seconds["train"] if scans else 0.0,
+            scans_per_second=rate,
             validation=row["validation"],
             notes=tuple(row.get("notes", ())),
         )
@@ -102,6 +108,8 @@ class Ledger:
         if self.spec.recipe.precise_batchnorm is not None:
             files[SCORED] = packed_tensors(scored.model.state_dict())
         self.store.commit(run, epoch, "state", files)
+        if epoch == 0:
+            return
         for done in (epoch, epoch - 1):  # of the one before only where this process did not get that far
             self.store.discard_inside(run, done)
         if not self.store.has(run, epoch - 1, "test"):
@@ -110,7 +118,7 @@ class Ledger:
     def _commit_metrics(
         self, scored: TrainingState, state: TrainingState, figures: dict[str, float] | None
     ) -> dict[str, Any]:
-        """The epoch's row; with epoch 0 what was taken over from a milestone, `load.json`."""
+        """The epoch's row, at some epochs with pictures; at epoch 0 `load.json`, what came over from a milestone."""
         run, epoch = self.spec.folder, state.epoch
         if self.store.has(run, epoch, "metrics"):
             row: dict[str, Any] = self.store.read_json(run, epoch, "metrics", "metrics.json")
@@ -122,10 +130,13 @@ class Ledger:
         row = {"epoch": epoch, "updates": epoch * self.spec.recipe.updates_per_epoch, "validation": validation}
         row |= {"train": figures} if figures else {}
         files: dict[str, bytes] = {}
+        if has_pictures(epoch):
+            files = {_picture_file(d): self._picture(d, self.data.validation[d], classify) for d in DOMAINS}
         if epoch == 0:
             load = (state.load.sentence(),) if state.load else ()
             row |= {"notes": [*load, *state.notes]} if load + state.notes else {}
             files |= {"load.json": _json(state.load.as_dict())} if state.load else {}
+            row |= {"adaptation": state.adaptation} if state.adaptation is not None else {}
         self.store.commit(run, epoch, "metrics", files | {"metrics.json": _json(row)})
         return row
 
@@ -139,8 +150,7 @@ class Ledger:
         for domain in DOMAINS:
             scans = self.data.test[domain]
             scores[domain] = score_fully(classify, scans, self._stream(domain, scans), block=self.spec.block)
-            fixed = self.data.readers[domain].read(scans[len(scans) // 2], self.spec.canvas)
-            pictures[f"picture-{domain}.png"] = draw_prediction(fixed.canvas, classify(fixed), fixed.truth_image)
+            pictures[_picture_file(domain)] = self._picture(domain, scans, classify)
         self.store.commit(run, epoch, "test", {"scores.json": _json(scores), **pictures})
 
     def scored(self, state: TrainingState) -> TrainingState:
@@ -152,8 +162,24 @@ class Ledger:
         state.model.eval()
         return lambda scan: predict_image(self.spec, state, scan, self.device)
 
+    def _picture(
+        self, domain: Domain, scans: Sequence[ScanFile], classify: Callable[[PreparedScan], np.ndarray]
+    ) -> bytes:
+        """The scan in the middle, always the same, with its prediction."""
+        fixed = self.data.readers[domain].read(scans[len(scans) // 2], self.spec.canvas)
+        return draw_prediction(fixed.canvas, classify(fixed), fixed.truth_image)
+
     def _stream(self, domain: Domain, scans: Sequence[ScanFile]) -> Iterator[PreparedScan]:
         return self.data.readers[domain].stream(scans, self.spec.canvas)
+
+
+def has_pictures(epoch: int) -> bool:
+    """Whether an epoch is kept with pictures of its validation scans: 0, 4, 16, 64, ..."""
+    return epoch == 0 or (epoch > 1 and epoch.bit_count() == 1 and epoch.bit_length() % 2 == 1)  # powers of 4
+
+
+def _picture_file(domain: Domain) -> str:
+    return f"picture-{domain}.png"
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -165,6 +191,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        **({"gpu_peak_memory_mib": torch.cuda.max_memory_allocated(device) >> 20} if device.type == "cuda" else {}),
     }
 
 

@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from lidartune.backbones.names import CANVAS_CHANNELS
 from lidartune.canvas import Sensor
 from lidartune.scans.classes import NUM_CLASSES
+from lidartune.training.adapt.model import Adaptation
+from lidartune.training.joint import Joint
 from lidartune.training.recipe import FreezePolicy, Recipe
 
 SEMANTICS = 1
@@ -81,6 +83,11 @@ class RunSpec:
     `other` is the fingerprint of the other domain's training scans (all of them) where the run sees those too, else
     "". One that begins with `points-` (`UNLABELLED`) is of the points alone: the run never reads those scans' labels.
 
+    `adaptation` is what is done without an update to the milestone that the run starts from: a run of one epoch, 0, on
+    the domain that the milestone was trained on, adapted to the `other` one.
+
+    `joint` is what a run on both domains takes from the other one (lidartune/training/joint.py).
+
     An `imported` network is a run of one epoch, 0, which is scored but never trained: `train` then says "imported",
     `domain` on which of the two it counts as trained, and recipe and seed say nothing.
     """
@@ -102,6 +109,8 @@ class RunSpec:
     network: NetworkForm = NetworkForm()
     imported: Imported | None = None
     other: str = ""
+    adaptation: Adaptation | None = None
+    joint: Joint | None = None
     semantics: int = SEMANTICS
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,6 +120,7 @@ class RunSpec:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:
         start, network, imported = values["start"], values.get("network"), values.get("imported")
+        adaptation, joint = values.get("adaptation"), values.get("joint")
         return cls(
             **{
                 **values,
@@ -119,6 +129,8 @@ class RunSpec:
                 "recipe": Recipe(**values["recipe"]),
                 "network": NetworkForm.from_dict(network) if network else NetworkForm(),
                 "imported": Imported.from_dict(imported) if imported else None,
+                "adaptation": Adaptation(**adaptation) if adaptation else None,
+                "joint": Joint(**joint) if joint else None,
             }
         )
 
@@ -136,14 +148,17 @@ class RunSpec:
         `squeezesegv2-512-synthetic-3ep-real-8scans-encoder-seed0` starts from 3 epochs of synthetic scans and goes on
         with 8 labelled real ones, its encoder frozen. `squeezesegv2-512-imported-3f9a61c2` is an imported network with
         these weights; `squeezesegv2-512-imported-3f9a61c2-real-8scans-none-seed0` goes on from it.
+        `squeezesegv2-512-synthetic-3ep-adapted-adabn-seed0` is those 3 epochs, adapted.
         """
         if self.imported is not None:
             return f"{self.backbone}-{self.canvas.width}-imported-{self.imported.weights[:8]}"
         stages = [self.domain] + ([f"{self.labelled_scans}scans"] if self.labelled_scans != "all" else [])
+        stages += [self.joint.word] if self.joint else []
+        ends = ["adapted", self.adaptation.word] if self.adaptation else [*stages, self.freeze]
         if self.start:
             before = self.start.run.removeprefix(f"{self.backbone}-{self.canvas.width}-").partition("-seed")[0]
             imported = re.fullmatch(r"(imported-[0-9a-f]{8})-[0-9a-f]{12}", before)  # no epochs of it are known
-            stages = [*([imported[1]] if imported else [before, f"{self.start.epoch}ep"]), *stages, self.freeze]
+            stages = [*([imported[1]] if imported else [before, f"{self.start.epoch}ep"]), *ends]
         return "-".join([self.backbone, str(self.canvas.width), *stages, f"seed{self.seed}"])
 
     @property

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from lidartune.errors import UserError
@@ -15,7 +16,7 @@ from lidartune.runs.folder import read_run
 from lidartune.runs.ledger import EpochDone, Ledger, RunData
 from lidartune.runs.spec import UNLABELLED, RunSpec, other_domain
 from lidartune.runs.store import Store
-from lidartune.training.begin import Scans, fresh_state, imported_state, state_from_milestone
+from lidartune.training.begin import Scans, adapted_state, fresh_state, imported_state, state_from_milestone
 from lidartune.training.checkpoint import pack_inside, unpack_inside
 from lidartune.training.handed_on import HandedOn
 from lidartune.training.loop import train_epoch
@@ -23,6 +24,7 @@ from lidartune.training.state import (
     AVERAGE,
     FACTS,
     OPTIMIZER,
+    TEACHER,
     WEIGHTS,
     Normalization,
     TrainingState,
@@ -70,6 +72,7 @@ class Trajectory:
         with memory_named(self.spec):
             if self.spec.imported is not None:
                 return self._score_imported(wanted, announce)
+            self._check_adapted(wanted)
             for epoch in sorted(set(wanted) - set(missing_epochs(self.store, run, wanted))):
                 announce(EpochDone(epoch=epoch, kept=True, scans_per_second=0.0, validation={}))
             state: TrainingState | None = None
@@ -89,10 +92,17 @@ class Trajectory:
     def _ledger(self) -> Ledger:
         return Ledger(spec=self.spec, data=self.data, store=self.store, device=self.device)
 
+    @property
+    def _other(self) -> Scans | None:
+        if not self.data.other:
+            return None
+        return Scans(files=self.data.other, reader=self.data.readers[other_domain(self.spec.domain)])
+
     def load(self, epoch: int) -> TrainingState:
         """The run as it was after this epoch."""
         run = self.spec.folder
         names = (WEIGHTS, OPTIMIZER, FACTS) + ((AVERAGE,) if self.spec.recipe.ema else ())
+        names += (TEACHER,) if self.spec.joint and self.spec.joint.teacher else ()
         files = {name: self.store.read(run, epoch, "state", name) for name in names}
         return unpack(files, self.spec, self.device, f"{run}, epoch {epoch}")
 
@@ -121,12 +131,13 @@ class Trajectory:
 
     def _begin(self) -> TrainingState:
         spec, train, reader = self.spec, self.data.train, self.data.readers[self.spec.domain]
-        other = None
-        if self.data.other and not spec.other.startswith(UNLABELLED):
-            other = Scans(files=self.data.other, reader=self.data.readers[other_domain(spec.domain)])
+        other = self._other if not spec.other.startswith(UNLABELLED) else None
         if spec.start is None:
             return fresh_state(spec, train, reader, self.device, other)
         milestone = self._milestone(spec.start.run, spec.start.epoch)
+        if spec.adaptation is not None:
+            assert self._other is not None, "the plan names the scans that it is adapted to"
+            return adapted_state(spec, milestone, Scans(files=train, reader=reader), self._other, self.device)
         return state_from_milestone(spec, milestone, train, reader, self.device, other)
 
     def _milestone(self, run: str, epoch: int) -> HandedOn:
@@ -147,6 +158,7 @@ class Trajectory:
             file=file,
             weights=self.store.read(run, epoch, "state", file),
             normalization=Normalization(means=tuple(facts["means"]), stds=tuple(facts["stds"])),
+            class_weights=None if imported else np.array(facts["class_weights"], dtype=np.float32),
             optimizer=None if imported else self.store.read(run, epoch, "state", OPTIMIZER),
             updates=None if imported else epoch * spec.recipe.updates_per_epoch + facts.get("behind", 0),
         )
@@ -158,7 +170,7 @@ class Trajectory:
         began = time.perf_counter()
         before = state.so_far.updates if state.so_far else 0
         reader = self.data.readers[self.spec.domain]
-        figures = train_epoch(self.spec, state, self.data.train, reader, self.device, self._keeper())
+        figures = train_epoch(self.spec, state, self.data.train, reader, self.device, self._keeper(), self._other)
         updates = self.spec.recipe.updates_per_epoch - before
         announce(self._ledger.commit(state, figures, began, wanted, updates))
 
@@ -176,6 +188,16 @@ class Trajectory:
             last = time.monotonic()
 
         return keep
+
+    def _check_adapted(self, wanted: Sequence[int]) -> None:
+        if self.spec.adaptation is not None and any(epoch > 0 for epoch in wanted):
+            raise UserError(
+                "an adapted network is scored, but not trained",
+                where=self.spec.folder,
+                found=f"epoch {max(wanted)} wanted",
+                wanted="epoch 0",
+                do="train a run that starts from it",
+            )
 
     def _score_imported(self, wanted: Sequence[int], announce: Callable[[EpochDone], None]) -> None:
         """Scores a network that was trained elsewhere, as it is."""

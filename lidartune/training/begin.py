@@ -13,6 +13,7 @@ from lidartune.backbones.network import Network
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile, canvas_statistics, class_counts, spread
+from lidartune.training.adapt.start import adapt_to_scans
 from lidartune.training.class_weights import never_seen, weights_of
 from lidartune.training.handed_on import HandedOn, give_memories, milestone_memories
 from lidartune.training.load_report import LoadReport, parts_of
@@ -122,6 +123,57 @@ def state_from_milestone(
         optimizer_fresh=tuple(n for n in trained if n not in kept) if start.optimizer == "kept" else (),
         normalization=start.normalization,
         behind=state.behind,
+    )
+    return state
+
+
+def adapted_state(
+    spec: RunSpec, milestone: HandedOn, own: Scans, target: Scans, device: torch.device
+) -> TrainingState:
+    """The only epoch, 0, of an adapted run: the milestone's network after the adaptation, with its class weights.
+
+    Args:
+        own: training scans of the domain that the milestone was trained on.
+        target: those of the one that it is adapted to.
+
+    Raises:
+        UserError: a tensor has no place; this network cannot be adapted like this.
+    """
+    assert spec.adaptation is not None
+    model = _drawn_model(spec, device)
+    place_weights(model, milestone.weights, milestone.where)
+    weights = milestone.class_weights
+    if weights is None:
+        weights = np.zeros(spec.network.num_classes, dtype=np.float32)
+    found = adapt_to_scans(
+        model,
+        milestone.normalization,
+        weights,
+        spec.adaptation,
+        source=own.files,
+        source_reader=own.reader,
+        target=target.files,
+        target_reader=target.reader,
+        sensor=spec.canvas,
+        statistics_scans=spec.recipe.statistics_scans,
+        device=device,
+    )
+    state = new_state(spec, model, found.normalization, weights)
+    state.adaptation = found.report
+    state.behind = milestone.updates or 0
+    state.load = LoadReport(
+        run=milestone.spec.folder,
+        epoch=milestone.epoch,
+        file=milestone.file,
+        sha256=hashlib.sha256(milestone.weights).hexdigest(),
+        placed=parts_of(model.state_dict()),
+        reinitialized=parts_of(()),
+        why={},
+        optimizer="fresh",
+        optimizer_kept=0,
+        optimizer_fresh=(),
+        normalization="carried" if spec.adaptation.statistics == "carried" else "target",
+        behind=0,
     )
     return state
 

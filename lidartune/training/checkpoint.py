@@ -14,7 +14,7 @@ from lidartune.training.state import FACTS, OPTIMIZER, WEIGHTS, EpochSoFar, Trai
 
 SO_FAR, GENERATORS = "so-far.json", "generators.safetensors"
 INSIDE_FILES = (WEIGHTS, OPTIMIZER, FACTS, SO_FAR, GENERATORS)
-"""The files of every checkpoint inside an epoch; `state.AVERAGE` too where the recipe has an average."""
+"""The files of every checkpoint inside an epoch; `state.AVERAGE` and `state.TEACHER` too where it has them."""
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ def restore_generators(states: dict[str, Tensor], device: torch.device) -> None:
 def pack_inside(state: TrainingState, device: torch.device) -> dict[str, bytes]:
     """The state inside an epoch as files: those of `pack`, and what is done of the epoch."""
     assert state.so_far is not None
-    so_far = {"updates": state.so_far.updates, "numbers": state.so_far.numbers}  # JSON keeps every bit of a float
+    so_far = {"updates": state.so_far.updates, "numbers": state.so_far.read()}  # JSON keeps every bit of a float
     return pack(state) | {
         SO_FAR: json.dumps(so_far).encode(),
         GENERATORS: save_tensors(generators(device)),

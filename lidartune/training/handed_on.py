@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class HandedOn:
     Attributes:
         spec, epoch: which it is.
         file, weights: the name and content of the file that holds its tensors.
+        class_weights: `(C,)` those that its run was trained with, None where nobody knows.
         optimizer: the content of `optimizer.safetensors`, None where there is none.
         updates: how many its learning rate's schedule has behind it, None where nobody knows.
     """
@@ -34,6 +36,7 @@ class HandedOn:
     file: str
     weights: bytes
     normalization: Normalization
+    class_weights: np.ndarray | None = None
     optimizer: bytes | None = None
     updates: int | None = None
 

@@ -20,7 +20,7 @@ class LoadReport:
             were drawn anew; `why` says the reason, by part.
         optimizer: `fresh`, or `kept`; then `optimizer_kept` counts the parameters with a memory from the milestone and
             `optimizer_fresh` names those without, which the milestone's run has not trained.
-        normalization: `carried` or `own`.
+        normalization: `carried`, `own`, or of an adapted network the `target`'s.
         behind: updates that the learning rate's schedule has behind it at this run's first update.
     """
 
@@ -50,7 +50,7 @@ class LoadReport:
             said.append(f"optimiser kept for {self.optimizer_kept} parameters{rest}")
         else:
             said.append("optimiser fresh")
-        said += ["own normalisation"] if self.normalization == "own" else []
+        said += [f"{self.normalization} normalisation"] if self.normalization != "carried" else []
         said += [f"learning rate goes on at update {self.behind:,}"] if self.behind else []
         return f"starts from {self.run}, epoch {self.epoch} (weights {self.sha256[:12]}): {', '.join(said)}"
 

@@ -74,6 +74,10 @@ class TrainingScan:
         return sum(a.nbytes for a in (self.image, self.mask, self.truth_image, self.truth))
 
 
+Drawn = TrainingScan | PreparedScan
+"""A scan that training has drawn, with its points where it is to be mixed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelledPoints:
     """A scan as its files hold it: points `(N, 4)` and common classes `(N,)`."""
@@ -122,7 +126,7 @@ class ScanReader:
 
         def altered(draw: int) -> TrainingScan:
             kept = self._points(scans[draw])
-            return _for_training(*alter(draw, kept.points, kept.truth), sensor)
+            return for_training(*alter(draw, kept.points, kept.truth), sensor)
 
         return self._ahead(altered, len(scans))
 
@@ -136,9 +140,27 @@ class ScanReader:
 
         def altered(draw: int) -> TrainingScan:
             kept = self._bare_points(bare[draw])
-            return _for_training(*alter(draw, kept.points, kept.truth), sensor)
+            return for_training(*alter(draw, kept.points, kept.truth), sensor)
 
         return self._ahead(altered, len(bare))
+
+    def mixing_stream(
+        self, scans: Sequence[ScanFile], sensor: Sensor, alter: Alteration | None = None, *, labelled: bool
+    ) -> Generator[PreparedScan, None, None]:
+        """As `training_stream`, with the points, for training that mixes them.
+
+        Args:
+            labelled: if not, no label file is ever opened, as in `unlabelled_stream`.
+        """
+        drawn = scans if labelled else unlabelled(scans)
+        points_of = self._points if labelled else self._bare_points
+
+        def prepared(draw: int) -> PreparedScan:
+            kept = points_of(drawn[draw])
+            points, truth = alter(draw, kept.points, kept.truth) if alter else (kept.points, kept.truth)
+            return PreparedScan(canvas=project(points, sensor), points=points, truth=truth)
+
+        return self._ahead(prepared, len(drawn))
 
     def _prepare(self, scan: ScanFile, sensor: Sensor) -> PreparedScan:
         points, truth = self._dataset.read(scan)
@@ -146,7 +168,7 @@ class ScanReader:
 
     def _training_scan(self, scan: ScanFile, sensor: Sensor) -> TrainingScan:
         key = TrainingScan, scan, sensor
-        return self._memory.recall(key, lambda: _for_training(*self._dataset.read(scan), sensor))
+        return self._memory.recall(key, lambda: for_training(*self._dataset.read(scan), sensor))
 
     def _points(self, scan: ScanFile) -> LabelledPoints:
         def read() -> LabelledPoints:
@@ -157,7 +179,7 @@ class ScanReader:
 
     def _bare_scan(self, scan: ScanFile, sensor: Sensor) -> TrainingScan:
         key = TrainingScan, scan, sensor  # the scan names no labels: another key than with them
-        return self._memory.recall(key, lambda: _for_training(*_without_truth(scan), sensor))
+        return self._memory.recall(key, lambda: for_training(*_without_truth(scan), sensor))
 
     def _bare_points(self, scan: ScanFile) -> LabelledPoints:
         def read() -> LabelledPoints:
@@ -180,7 +202,8 @@ def _without_truth(scan: ScanFile) -> tuple[np.ndarray, np.ndarray]:
     return points, np.zeros(len(points), dtype=np.uint8)
 
 
-def _for_training(points: np.ndarray, truth: np.ndarray, sensor: Sensor) -> TrainingScan:
+def for_training(points: np.ndarray, truth: np.ndarray, sensor: Sensor) -> TrainingScan:
+    """Points `(N, 4)` and their classes `(N,)` on a canvas."""
     canvas = project(points, sensor)
     return TrainingScan(
         image=canvas.image, mask=canvas.mask, truth_image=_pixel_classes(canvas, truth), truth=truth

@@ -74,6 +74,10 @@ class Recipe:
     many of the run's own training scans (lidartune/training/precise.py). They are what a run that starts there is
     handed; training itself goes on with its own, whenever and whether anything is scored.
 
+    `raydrop`: a run on synthetic scans loses pixels after each projection, until its canvases are on average as full as
+    those of real training scans, everywhere alike or pixel by pixel (lidartune/training/raydrop.py); no label of those
+    is read. Whatever is counted or scored is the canvases as they are.
+
     `start` says what a run takes over from the milestone that it starts from.
 
     A new field takes a default that trains as before, so that stored runs keep their ids (lidartune/runs/spec.py).
@@ -107,6 +111,7 @@ class Recipe:
     ema: Ema | None = None
     precise_batchnorm: int | None = Field(default=None, ge=1)
     amp: Literal["off", "bf16"] = "off"
+    raydrop: Literal["off", "global", "per_pixel"] = "off"
     start: AtStart = AtStart()
 
     def learning_rate_at(self, update: int, *, behind: int | None = None) -> float:
@@ -152,6 +157,7 @@ class Recipe:
             cosine_updates=cosine_updates,
             decay_per_epoch=self.decay_per_epoch if self.schedule == "decay" else _default("decay_per_epoch"),
             accumulation=min(self.accumulation, self.batch_size),
+            raydrop=self.raydrop if domain == "synthetic" else "off",
             start=self.start.for_warmup(self.warmup_updates) if starts else AtStart(),
         )
 

@@ -14,12 +14,12 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def scan_order(count: int, draws: int, seed: int, epoch: int) -> np.ndarray:
+def scan_order(count: int, draws: int, seed: int, epoch: int, purpose: str = "order") -> np.ndarray:
     """Indices `(draws,)` of the scans that an epoch (1 is the first) sees.
 
     Epochs cut one endless row of shuffled passes into pieces, so that no scan is seen again before all have been.
     """
-    return _shuffled_passes(count, (epoch - 1) * draws, epoch * draws, seed, "order")
+    return _shuffled_passes(count, (epoch - 1) * draws, epoch * draws, seed, purpose)
 
 
 def sequence_order(sequences: Sequence[str], draws: int, seed: int, epoch: int) -> np.ndarray:

@@ -20,12 +20,13 @@ from lidartune.runs.spec import RunSpec
 from lidartune.training.ema import begun_average
 from lidartune.training.freeze import apply_freeze, trained_groups
 from lidartune.training.recipe import Recipe
+from lidartune.training.teacher import new_teacher
 
 if TYPE_CHECKING:
     from lidartune.training.load_report import LoadReport
 
 WEIGHTS, OPTIMIZER, FACTS = "weights.safetensors", "optimizer.safetensors", "state.json"
-AVERAGE, SCORED = "ema.safetensors", "scored.safetensors"
+AVERAGE, SCORED, TEACHER = "ema.safetensors", "scored.safetensors", "teacher.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,22 @@ class Normalization:
 class EpochSoFar:
     """An epoch in progress: how many of its updates are done, and the numbers that each has given, by name.
 
+    Numbers may be tensors `()` on the device until they are read (lidartune/training/watch.py).
     `generators` holds the state of torch's random generators, by device type, where the epoch was begun elsewhere.
     """
 
     updates: int = 0
-    numbers: dict[str, list[float]] = field(default_factory=dict)
+    numbers: dict[str, list[float | Tensor]] = field(default_factory=dict)
     generators: dict[str, Tensor] = field(default_factory=dict)
+
+    def read(self) -> dict[str, list[float]]:
+        """The numbers as floats, to every bit; waits for the device once."""
+        there = [value for values in self.numbers.values() for value in values if isinstance(value, Tensor)]
+        found = iter(torch.stack(there).tolist() if there else [])
+        return {
+            name: [next(found) if isinstance(value, Tensor) else value for value in values]
+            for name, values in self.numbers.items()
+        }
 
 
 @dataclass(kw_only=True)
@@ -60,9 +71,13 @@ class TrainingState:
 
     Attributes:
         average: the moving average of the network's tensors, by name, where the recipe has one.
+        teacher: the student's mean teacher, where a joint run has one.
         behind: in a run that starts from a milestone, how many updates its schedule has behind it at update 0.
         so_far: inside an epoch, what is done of it; `epoch` is then the last one that is whole.
-        notes, load: at epoch 0 alone: what a person should know once, and what was taken over from a milestone.
+        raydrop: with what probability a filled pixel is lost in training, one for all or `(H, W)`; None: not counted
+            in this process yet.
+        notes, load, adaptation: at epoch 0 alone: what a person should know once, what was taken over from a milestone,
+            and what its adaptation has found.
     """
 
     model: Network
@@ -71,10 +86,13 @@ class TrainingState:
     class_weights: np.ndarray
     epoch: int = 0
     average: dict[str, Tensor] | None = None
+    teacher: Network | None = None
     behind: int | None = None
     so_far: EpochSoFar | None = None
+    raydrop: float | np.ndarray | None = None
     notes: tuple[str, ...] = ()
     load: LoadReport | None = None
+    adaptation: dict[str, Any] | None = None
 
 
 def new_model(spec: RunSpec, device: torch.device) -> Network:
@@ -137,13 +155,14 @@ def new_state(
         normalization=normalization,
         class_weights=class_weights,
         average=begun_average(model) if spec.recipe.ema else None,
+        teacher=new_teacher(model) if spec.joint and spec.joint.teacher else None,
         behind=0 if spec.start else None,
     )
 
 
 def pack(state: TrainingState) -> dict[str, bytes]:
-    """The state to go on with, as files: `weights.safetensors`, `optimizer.safetensors`, `state.json`, and
-    `ema.safetensors` where there is an average."""
+    """The state to go on with, as files: `weights.safetensors`, `optimizer.safetensors`, `state.json`,
+    `ema.safetensors` where there is an average, and `teacher.safetensors` where there is a teacher."""
     optimizer = {
         f"{index}.{key}": torch.as_tensor(value).contiguous().cpu()
         for index, entry in state.optimizer.state_dict()["state"].items()
@@ -158,12 +177,13 @@ def pack(state: TrainingState) -> dict[str, bytes]:
     }
     if state.behind:
         facts["behind"] = state.behind
-    average = {AVERAGE: packed_tensors(state.average)} if state.average is not None else {}
+    averages = {AVERAGE: packed_tensors(state.average)} if state.average is not None else {}
+    averages |= {TEACHER: packed_tensors(state.teacher.state_dict())} if state.teacher is not None else {}
     return {
         WEIGHTS: packed_tensors(state.model.state_dict()),
         OPTIMIZER: save_tensors(optimizer),
         FACTS: json.dumps(facts, indent=1).encode(),
-        **average,
+        **averages,
     }
 
 
@@ -202,6 +222,8 @@ def unpack(files: dict[str, bytes], spec: RunSpec, device: torch.device, where: 
     if state.average is not None:
         average = load_tensors(files[AVERAGE])
         state.average = {name: average[name].to(device) for name in state.average}
+    if state.teacher is not None:
+        place_weights(state.teacher, files[TEACHER], where)
     place_optimizer(state.optimizer, optimizer_entries(files[OPTIMIZER]))
     return state
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from lidartune.canvas import Sensor
@@ -13,12 +13,14 @@ from lidartune.errors import UserError
 from lidartune.runs.imported import scored_in
 from lidartune.runs.spec import Domain, RunSpec, Start, other_domain
 from lidartune.scans import CLASS_NAMES
+from lidartune.training.adapt.ladder import LADDER, Rung
 from lidartune.training.learning_rate import why_no_milestone
 from lidartune.training.policies import FreezePolicy, why_impossible
 from lidartune.training.presets import expanded
 from lidartune.training.recipe import Recipe
 from lidartune.transfer.checkpoints import read_checkpoints
 from lidartune.transfer.data import StudyData
+from lidartune.transfer.ladder import ROLE, planned_rungs, reads_real_labels, rung_network, rung_recipe, why_no_rung
 
 Labelled = int | Literal["all"]
 
@@ -98,6 +100,8 @@ class Plan:
         self.works: dict[str, Work] = {}
         self.roles: dict[Cell, dict[str, Milestone]] = {}
         self.checkpoints = read_checkpoints(config)
+        self.rungs = planned_rungs(config.ladder)
+        self.rungs_excluded: dict[tuple[str, str], str] = {}
         recipe = Recipe(**expanded(config.recipe, 1))
         stated = recipe.updates_per_epoch if "updates_per_epoch" in config.recipe else None
         if stated is None and data is None:
@@ -152,8 +156,38 @@ class Plan:
                 "real_real": self._need(self._run(cell, "real", cell.labelled_scans, before_real), finetuned_for),
                 "real_synthetic": self._need(self._run(cell, "synthetic", "all", before_real), finetuned_for),
             }
+            roles |= self._ladder(cell, pretrained_for)
         self.roles[cell] = roles
         return roles
+
+    def _ladder(self, cell: Cell, pretrained_for: int) -> dict[str, Milestone]:
+        """Where each rung is read: the same for all cells of a backbone, width, pretraining and seed."""
+        roles = {}
+        for name in self.rungs:
+            rung = LADDER[name]
+            pretraining = self._run(cell, "synthetic", "all", rung=rung)
+            reason = why_no_rung(rung, pretraining)
+            if reason is None:
+                roles[ROLE + name] = self._rung(cell, rung, self._need(pretraining, pretrained_for))
+            else:
+                self.rungs_excluded[cell.backbone, name] = reason
+        return roles
+
+    def _rung(self, cell: Cell, rung: Rung, before: Milestone) -> Milestone:
+        labelled = reads_real_labels(rung)
+        if rung.joint is not None:  # the second stage on synthetic scans, with real ones among them
+            run = self._run(cell, "synthetic", "all", before, rung=rung)
+            other = self._other_fingerprint("real", labelled or run.recipe.reads_labels_of("real"))
+            return self._need(replace(run, joint=rung.joint, other=other), self.config.finetune_epochs)
+        if rung.adaptation.off:
+            return before
+        adapted = replace(
+            self._run(cell, "synthetic", "all", rung=rung),
+            start=Start(run=before.run, epoch=before.epoch),
+            adaptation=rung.adaptation,
+            other=self._other_fingerprint("real", labelled),
+        )
+        return self._need(adapted, 0)
 
     def _from_checkpoint(self, cell: Cell) -> dict[str, Milestone]:
         """A cell that starts from an imported network. Nobody knows its updates: no role has as many as it in total."""
@@ -189,13 +223,31 @@ class Plan:
         alone = [cell.pretrain_epochs for cell in self.roles if isinstance(cell.pretrain_epochs, int)]
         return sum(trained.values()), sum(alone)
 
+    def ladder_runs(self) -> set[str]:
+        """The runs that only rungs of the ladder need, with what those start from."""
+        needed: tuple[set[str], set[str]] = set(), set()
+        for roles in self.roles.values():
+            for role, milestone in roles.items():
+                spec: RunSpec | None = self.works[milestone.run].spec
+                while spec is not None:
+                    needed[role.startswith(ROLE)].add(spec.folder)
+                    spec = self.works[spec.start.run].spec if spec.start else None
+        return needed[True] - needed[False]
+
     def as_dict(self, excluded: Iterable[Excluded]) -> dict[str, Any]:
         """The plan as `plan.json` holds it, for the report."""
         cells = [
             asdict(cell) | {"roles": {role: asdict(milestone) for role, milestone in roles.items()}}
             for cell, roles in self.roles.items()
         ]
-        return {
+        ladder = {
+            "ladder": list(self.rungs),
+            "ladder_excluded": [
+                {"backbone": backbone, "rung": rung, "reason": reason}
+                for (backbone, rung), reason in self.rungs_excluded.items()
+            ],
+        }
+        return (ladder if self.rungs else {}) | {
             "schema": 1,
             "study": self.config.name,
             "classes": list(CLASS_NAMES),
@@ -259,12 +311,14 @@ class Plan:
         labelled_scans: Labelled,
         start: Milestone | None = None,
         freeze: FreezePolicy = "none",
+        rung: Rung = LADDER["none"],
     ) -> RunSpec:
         config, canvas = self.config, self.config.canvas
         checkpoint = self.checkpoints.get(cell.backbone)
         data = self.data
         recipe = self._recipe(cell.backbone, domain, second_stage=start is not None)
-        recipe = recipe.for_run(freeze, domain, starts=start is not None)
+        recipe = rung_recipe(recipe, rung).for_run(freeze, domain, starts=start is not None)
+        network = checkpoint.spec.network if checkpoint else config.network_for(cell.backbone)
         return RunSpec(
             domain=domain,
             start=Start(run=start.run, epoch=start.epoch) if start else None,
@@ -281,12 +335,15 @@ class Plan:
             block=config.scoring.block,
             other=self._other(domain, recipe),
             taxonomies=dict(data.taxonomies) if data else {},
-            network=checkpoint.spec.network if checkpoint else config.network_for(cell.backbone),
+            network=rung_network(network, rung),
         )
 
     def _other(self, domain: Domain, recipe: Recipe) -> str:
         """Fingerprint of the other domain's training scans where a run of this recipe sees those too, else ""."""
         there = other_domain(domain)
-        if not recipe.reads_labels_of(there):
-            return ""
-        return self.data.other_fingerprint(there, labelled=True) if self.data else "unknown"
+        if recipe.reads_labels_of(there):
+            return self._other_fingerprint(there, labelled=True)
+        return self._other_fingerprint(there, labelled=False) if recipe.raydrop != "off" else ""
+
+    def _other_fingerprint(self, domain: Domain, labelled: bool) -> str:
+        return self.data.other_fingerprint(domain, labelled=labelled) if self.data else "unknown"

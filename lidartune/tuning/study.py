@@ -13,6 +13,7 @@ from lidartune.config import StudyConfig, as_dict
 from lidartune.runs.store import Store
 from lidartune.runs.trajectory import missing_epochs
 from lidartune.transfer.data import StudyData, labelled_record, with_counts
+from lidartune.transfer.ladder import ladder_lines
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
 from lidartune.tuning.manifest import manifest
 from lidartune.tuning.schedule import Schedule
@@ -89,6 +90,7 @@ def describe(study: Study) -> list[str]:
         f"{epochs - left} epochs are in the store, {left} are left",
         f"  pretraining: {pretraining} epochs, shared; {alone} if each cell pretrained by itself",
         *(f"  {count} combinations left out: {reason}" for reason, count in reasons.items()),
+        *ladder_lines(plan.rungs, plan.rungs_excluded, plan.ladder_runs()),
         *notes,
     ]
 

@@ -13,9 +13,9 @@ from ray import tune
 
 from lidartune.config import StudyConfig, from_dict
 from lidartune.errors import UserError
+from lidartune.runs.ledger import EpochDone, RunData
 from lidartune.runs.spec import DOMAINS, UNLABELLED, Domain, RunSpec, other_domain
 from lidartune.runs.store import Store
-from lidartune.runs.ledger import EpochDone, RunData
 from lidartune.runs.trajectory import Trajectory
 from lidartune.scans import ScanFile
 from lidartune.scoring.confusion import ConfusionMatrix

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from lidartune.config import StudyConfig, from_dict
+from lidartune.runs.ledger import EpochDone
 from lidartune.runs.spec import DOMAINS, RunSpec
 from lidartune.runs.store import Store
-from lidartune.runs.ledger import EpochDone
 from lidartune.runs.trajectory import Trajectory
 from lidartune.streetworld import WorldFolder
 from lidartune.training.loader import ScanReader

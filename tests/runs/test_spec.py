@@ -13,9 +13,12 @@ from pydantic.dataclasses import dataclass
 
 from lidartune.canvas import Sensor
 from lidartune.runs.spec import Imported, NetworkForm, RunSpec, Start, default_of
+from lidartune.training.adapt.model import Adaptation
 from lidartune.training.at_start import AtStart
 from lidartune.training.augment import Augmentation
+from lidartune.training.joint import Joint, Teacher
 from lidartune.training.loss_terms import Loss
+from lidartune.training.mixing import LaserMix, PolarMix
 from lidartune.training.recipe import Ema, GroupLearningRates, Recipe
 
 SPEC = RunSpec(
@@ -59,6 +62,15 @@ def test_a_recipe_within_recipes_survives_json() -> None:
     assert again == spec and again.id == spec.id and again.recipe.ema == Ema(decay=0.9)
 
 
+@pytest.mark.parametrize("joint", [Joint(labels="real"), Joint(teacher=Teacher(decay=0.5), mixing="polarmix")])
+def test_a_joint_run_survives_json_and_says_so_in_its_name(joint: Joint) -> None:
+    spec = dataclasses.replace(SPEC, joint=joint)
+    again = RunSpec.from_dict(json.loads(json.dumps(spec.as_dict())))
+    assert again == spec and again.id == spec.id
+    word = "joint" if joint.labels == "real" else "polarmix"
+    assert spec.name == f"squeezesegv2-512-synthetic-10ep-real-8scans-{word}-encoder-seed3"
+
+
 def test_what_changes_nothing_in_a_run_makes_no_other_run() -> None:
     recipe = Recipe(
         updates_per_epoch=16,
@@ -93,6 +105,28 @@ def test_what_goes_on_from_an_imported_network_is_named_by_its_weights() -> None
     assert finetuned.name == "squeezesegv2-512-imported-3f9a61c2-real-8scans-encoder-seed3"
     third = dataclasses.replace(SPEC, start=Start(run=finetuned.folder, epoch=2), freeze="none")
     assert third.name == "squeezesegv2-512-imported-3f9a61c2-real-8scans-encoder-2ep-real-8scans-none-seed3"
+
+
+@pytest.mark.parametrize(
+    ("adaptation", "word"),
+    [
+        (Adaptation(), "as_it_is"),
+        (Adaptation(statistics="target", batchnorm="target_layerwise"), "statistics-adabn_layerwise"),
+        (Adaptation(batchnorm="target", prior="em"), "adabn-prior_em"),
+        (Adaptation(prior="oracle", scans=3), "prior_oracle"),
+    ],
+)
+def test_an_adapted_run_survives_json_and_says_so_in_its_name(adaptation: Adaptation, word: str) -> None:
+    spec = dataclasses.replace(SPEC, domain="synthetic", labelled_scans="all", adaptation=adaptation)
+    again = RunSpec.from_dict(json.loads(json.dumps(spec.as_dict())))
+    assert again == spec and again.id == spec.id
+    assert spec.name == f"squeezesegv2-512-synthetic-10ep-adapted-{word}-seed3"
+
+
+def test_raydrop_is_for_runs_on_synthetic_scans() -> None:
+    recipe = Recipe(raydrop="global")
+    assert recipe.for_run("none", "real", starts=True) == Recipe()
+    assert recipe.for_run("none", "synthetic", starts=False) == recipe
 
 
 def test_another_value_anywhere_is_another_run() -> None:
@@ -130,6 +164,18 @@ def test_another_value_anywhere_is_another_run() -> None:
         {"recipe": Recipe(updates_per_epoch=16, start=AtStart(head="new"))},
         {"other": "h"},
         {"other": "points-h"},
+        {"recipe": Recipe(updates_per_epoch=16, raydrop="global")},
+        {"recipe": Recipe(updates_per_epoch=16, raydrop="per_pixel")},
+        {"adaptation": Adaptation()},
+        {"adaptation": Adaptation(batchnorm="target")},
+        {"adaptation": Adaptation(batchnorm="target", scans=8)},
+        {"joint": Joint(labels="real")},
+        {"joint": Joint(labels="real", share=0.25)},
+        {"joint": Joint(teacher=Teacher())},
+        {"joint": Joint(teacher=Teacher(threshold=0.5))},
+        {"joint": Joint(teacher=Teacher(), mixing="lasermix")},
+        {"joint": Joint(teacher=Teacher(), mixing="lasermix", lasermix=LaserMix(areas=(2,)))},
+        {"joint": Joint(teacher=Teacher(), mixing="polarmix")},
         {"imported": IMPORTED},
         {"imported": dataclasses.replace(IMPORTED, stds=(1.0, 1.0, 1.0, 1.0, 0.5))},
         {"block": 8},
@@ -144,7 +190,7 @@ def test_the_spec_on_disk_is_complete_and_an_older_one_without_new_fields_is_the
     values = json.loads(json.dumps(SPEC.as_dict()))
     del values["network"], values["imported"]
     assert values["recipe"]["sampling"] == "uniform" and values["recipe"]["augmentation"]["rotate"] is False
-    del values["other"]
+    del values["other"], values["adaptation"], values["joint"]
     first = ("updates_per_epoch", "batch_size", "optimizer", "learning_rate", "warmup_updates", "decay_per_epoch")
     first += ("momentum", "weight_decay", "class_weights", "class_weight_epsilon", "batchnorm_momentum", "dropout")
     first += ("skip_gradient", "statistics_scans")
@@ -178,7 +224,14 @@ def test_raised_semantics_are_other_runs_though_they_are_a_default() -> None:
 
 
 DEFAULTS = {
-    "RunSpec": {"network": NetworkForm(), "imported": None, "other": "", "semantics": 1},
+    "RunSpec": {
+        "network": NetworkForm(),
+        "imported": None,
+        "other": "",
+        "adaptation": None,
+        "joint": None,
+        "semantics": 1,
+    },
     "NetworkForm": {
         "num_classes": 20,
         "inputs": ("range", "x", "y", "z", "remission"),
@@ -218,6 +271,7 @@ DEFAULTS = {
         "ema": None,
         "precise_batchnorm": None,
         "amp": "off",
+        "raydrop": "off",
         "start": AtStart(
             optimizer="fresh",
             learning_rate="restarted",
@@ -228,6 +282,24 @@ DEFAULTS = {
         ),
     },
     "Ema": {"decay": 0.999, "use": "scores"},
+    "Adaptation": {"statistics": "carried", "batchnorm": "carried", "prior": "none", "scans": 500},
+    "Joint": {
+        "labels": "none",
+        "share": 0.5,
+        "mixing": "none",
+        "lasermix": LaserMix(areas=(3, 4, 5, 6), fov_up_deg=3.0, fov_down_deg=-25.0),
+        "polarmix": PolarMix(swap=0.5, sector_deg=180.0, paste=1.0, classes=(1, 2, 3, 4, 5, 6, 7, 8), turned_copies=2),
+        "teacher": None,
+    },
+    "Teacher": {"decay": 0.99, "threshold": 0.9, "weight": 1.0},
+    "LaserMix": {"areas": (3, 4, 5, 6), "fov_up_deg": 3.0, "fov_down_deg": -25.0},
+    "PolarMix": {
+        "swap": 0.5,
+        "sector_deg": 180.0,
+        "paste": 1.0,
+        "classes": (1, 2, 3, 4, 5, 6, 7, 8),
+        "turned_copies": 2,
+    },
     "AtStart": {
         "optimizer": "fresh",
         "learning_rate": "restarted",
@@ -243,6 +315,7 @@ DEFAULTS = {
 
 
 PARTS = [RunSpec, NetworkForm, Imported, Start, Sensor, Recipe, Augmentation, GroupLearningRates, Ema, AtStart, Loss]
+PARTS += [Adaptation, Joint, Teacher, LaserMix, PolarMix]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)

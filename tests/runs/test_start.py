@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import load as load_tensors
 
 from lidartune.errors import UserError
+from lidartune.runs.ledger import EpochDone
 from lidartune.runs.spec import RunSpec, Start
 from lidartune.runs.store import Store
-from lidartune.runs.ledger import EpochDone
 from lidartune.runs.trajectory import Trajectory
 from lidartune.streetworld import WorldFolder
 from lidartune.training import begin

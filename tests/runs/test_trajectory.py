@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import load as load_tensors
 
 from lidartune.errors import UserError
-from lidartune.runs.store import Store
 from lidartune.runs.ledger import EpochDone
+from lidartune.runs.store import Store
 from lidartune.runs.trajectory import Trajectory
 from lidartune.training.loop import TrainingDiverged
 from lidartune.transfer.plan import Milestone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, get_args
 
 import pandas as pd
@@ -9,9 +10,12 @@ import pytest
 
 from lidartune.config import Grid
 from lidartune.errors import UserError
+from lidartune.runs.spec import Start
+from lidartune.training.adapt.ladder import LADDER
 from lidartune.training.policies import FreezePolicy
 from lidartune.transfer.data import labelled_record, open_study_data, with_counts
-from lidartune.transfer.plan import Cell, Plan, grid_cells
+from lidartune.transfer.ladder import ROLE
+from lidartune.transfer.plan import Cell, Milestone, Plan, grid_cells
 from tests.runs.conftest import open_tiny, tiny_config
 
 POLICIES: tuple[FreezePolicy, ...] = get_args(FreezePolicy)
@@ -89,6 +93,67 @@ def test_a_setting_that_changes_nothing_of_a_run_leaves_its_name(tiny_world: Any
     assert changed(probe_updates=2) == {"probe_then_full"}
     assert changed(group_learning_rates={"head": 2.0}) == set(POLICIES) - {"first_block", "batchnorm"}
     assert changed(group_learning_rates={"encoder": 0.1}) == {"none", "probe_then_full", "first_block", "batchnorm"}
+
+
+def test_rungs_share_what_they_can_and_their_runs_do_not_depend_on_fine_tuning(tiny_world: Any) -> None:
+    grid = {"width": [64], "pretrain_epochs": [0, 2], "freeze": ["none", "encoder"], "labelled_scans": [2, "all"]}
+    recipe = {"updates_per_epoch": 3, "batch_size": 2}
+
+    def planned(ladder: list[str]) -> Plan:
+        config = tiny_config(tiny_world, grid=grid | {"seed": [0]}, ladder=ladder, recipe=recipe, finetune_epochs=3)
+        return open_tiny(config, *grid_cells(config.grid)[0]).plan
+
+    without, plan = planned([]), planned(list(LADDER)[1:])
+    new = [work for run, work in plan.works.items() if run not in without.works]
+    assert without.works.keys() < plan.works.keys() and not plan.rungs_excluded
+    assert all(work.spec.domain == "synthetic" for work in new), "no label of a real scan is trained on"
+    rungs: dict[str, set[Milestone]] = {rung: set() for rung in LADDER}
+    for cell, roles in plan.roles.items():
+        found = {role.removeprefix(ROLE): where for role, where in roles.items() if role.startswith(ROLE)}
+        assert set(found) == (set(LADDER) if cell.pretrain_epochs else set())
+        for rung, where in found.items():
+            rungs[rung].add(where)
+    assert all(len(places) == 1 for places in rungs.values()), "one for all freezing policies and labelled scans"
+    places = {rung: found.pop() for rung, found in rungs.items()}
+    pretrained = next(roles["pretrained"] for cell, roles in plan.roles.items() if cell.pretrain_epochs)
+    assert places["none"] == pretrained
+    specs = {rung: plan.works[where.run].spec for rung, where in places.items()}
+    for rung in ("statistics", "adabn", "adabn_layerwise", "statistics_adabn", "prior_em", "prior_oracle"):
+        assert specs[rung].start == Start(run=pretrained.run, epoch=2) and places[rung].epoch == 0
+        assert specs[rung].other.startswith("points-") == (rung != "prior_oracle")
+    for rung in ("raydrop_global", "raydrop_per_pixel", "without_remission"):
+        assert specs[rung].start is None and places[rung].epoch == 2
+        assert specs[rung].other.startswith("points-") == rung.startswith("raydrop")
+    combined = plan.works[specs["combined"].start.run].spec  # type: ignore[union-attr]
+    assert (combined.recipe.raydrop, combined.network.inputs) == ("per_pixel", ("range", "x", "y", "z"))
+    assert specs["combined_prior_em"].start == specs["combined"].start
+    for rung in ("self_training", "lasermix", "joint_labelled"):
+        control = next(roles["synthetic_synthetic"] for roles in plan.roles.values() if "start" in roles)
+        assert places[rung].epoch == control.epoch == 3
+        bare = dataclasses.replace(specs[rung], joint=None, other="")
+        assert bare == plan.works[control.run].spec, "its control is the same without real scans"
+        assert specs[rung].other.startswith("points-") == (rung != "joint_labelled")
+    own = 3 * 2 + 4 * 3  # pretrainings of raydrop (two ways) and combined's, and joint runs
+    own += 2  # without_remission
+    assert plan.updates() - without.updates() == own * 3
+    assert plan.as_dict([])["ladder"] == list(LADDER) and "ladder" not in without.as_dict([])
+
+
+def test_a_rung_that_a_network_cannot_have_is_left_out_with_the_reason(tiny_world: Any) -> None:
+    grid = {"backbone": ["squeezeseg", "squeezesegv2"], "width": [64], "pretrain_epochs": [2], "seed": [0]}
+    network = {"inputs": ["range", "mask", "remission"]}
+    config = tiny_config(tiny_world, grid=grid, ladder=list(LADDER), network=network)
+    plan = open_tiny(config, *grid_cells(config.grid)[0]).plan
+    excluded = plan.as_dict([])["ladder_excluded"]
+    assert {e["rung"] for e in excluded if e["backbone"] == "squeezesegv2"} == {
+        "self_training", "lasermix", "polarmix", "joint_labelled"
+    }  # fmt: skip
+    reasons = {e["rung"]: e["reason"] for e in excluded if e["backbone"] == "squeezeseg"}
+    assert reasons["adabn"] == "squeezeseg has no batch normalisation whose statistics could be the target's"
+    assert reasons["lasermix"] == "a batch of one scan has no place for both domains"
+    for roles in plan.roles.values():
+        where = roles[f"{ROLE}without_remission"]
+        assert plan.works[where.run].spec.network.inputs == ("range", "mask"), "of the study's own inputs"
 
 
 def test_all_cells_of_a_backbone_width_and_seed_share_one_pretraining(plan: Plan) -> None:

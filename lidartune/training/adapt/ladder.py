@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from lidartune.backbones.names import CANVAS_CHANNELS
 from lidartune.training.adapt.model import Adaptation
+from lidartune.training.joint import Joint, Teacher
 
 RungName = Literal[
     "none",
@@ -25,6 +26,10 @@ RungName = Literal[
     "without_remission",
     "combined",
     "combined_prior_em",
+    "self_training",
+    "lasermix",
+    "polarmix",
+    "joint_labelled",
 ]
 
 WITHOUT_REMISSION = {"inputs": tuple(channel for channel in CANVAS_CHANNELS if channel != "remission")}
@@ -39,12 +44,14 @@ class Rung:
         adaptation: what is done to the pretrained network.
         recipe, network: fields of `Recipe` and of `NetworkForm` that its pretraining has instead of the study's. A
             rung without either shares the study's pretraining.
+        joint: the pretrained network is trained on synthetic and real scans together, instead of adapted.
     """
 
     sentence: str
     adaptation: Adaptation = Adaptation()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
+    joint: Joint | None = None
 
     @property
     def shares_pretraining(self) -> bool:
@@ -101,6 +108,22 @@ LADDER: dict[RungName, Rung] = {
         adaptation=Adaptation(statistics="target", batchnorm="target", prior="em"),
         recipe={"raydrop": "per_pixel"},
         network=WITHOUT_REMISSION,
+    ),
+    "self_training": Rung(
+        sentence="Trained on with real scans in half of each batch, which a mean teacher labels where it is sure.",
+        joint=Joint(teacher=Teacher()),
+    ),
+    "lasermix": Rung(
+        sentence="As self_training, each real scan interleaved by elevation with a synthetic one of its batch.",
+        joint=Joint(mixing="lasermix", teacher=Teacher()),
+    ),
+    "polarmix": Rung(
+        sentence="As self_training, a sector and objects of a synthetic scan of its batch put into each real one.",
+        joint=Joint(mixing="polarmix", teacher=Teacher()),
+    ),
+    "joint_labelled": Rung(
+        sentence="Trained on with labelled real scans in half of each batch: an upper bound, it reads real labels.",
+        joint=Joint(labels="real"),
     ),
 }
 assert tuple(LADDER) == get_args(RungName)

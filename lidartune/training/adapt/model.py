@@ -39,6 +39,14 @@ class Adaptation:
         """Nothing is done: the adapted network would be the pretrained one."""
         return replace(self, scans=1) == Adaptation(scans=1)
 
+    @property
+    def word(self) -> str:
+        """What a run's name says of it."""
+        norms = {"carried": "", "target": "adabn", "target_layerwise": "adabn_layerwise"}[self.batchnorm]
+        prior = "" if self.prior == "none" else f"prior_{self.prior}"
+        parts = ("statistics" if self.statistics == "target" else "", norms, prior)
+        return "-".join(part for part in parts if part) or "as_it_is"
+
 
 def why_unadaptable(backbone: str, adaptation: Adaptation, *, crf: bool = False, imported: bool = False) -> str | None:
     """The reason why a network cannot be adapted like this, or None."""

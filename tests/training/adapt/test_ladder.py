@@ -36,7 +36,10 @@ def test_every_rung_says_what_it_is_and_can_be_built(name: str) -> None:
 
 
 def test_rungs_differ() -> None:
-    contents = [(rung.adaptation, tuple(rung.recipe.items()), tuple(rung.network.items())) for rung in LADDER.values()]
+    contents = [
+        (rung.adaptation, tuple(rung.recipe.items()), tuple(rung.network.items()), rung.joint)
+        for rung in LADDER.values()
+    ]
     assert len(set(contents)) == len(contents) and len({rung.sentence for rung in LADDER.values()}) == len(contents)
 
 
