@@ -1,12 +1,12 @@
 """Where the time of a training epoch goes, and what its watched numbers cost.
 
-    python benchmarks/training.py [--settings demo published modern] [--epochs 4] [--pairs 15]
+    python benchmarks/training.py [--settings demo published modern] [--epochs 4] [--rounds 11]
 
 One trial as studies run them: one torch thread, one thread that reads ahead; give it two cores. Shares are counted in
 processor time of the trial's own thread, so that other work on the machine matters little; "waiting" is the part of the
 wall clock in which it waited for scans. What the reading thread does meanwhile is given beside it, as a share of the
 trial's. The watched numbers' cost is measured twice: as their own share, and as the ratio of epochs with and without
-them, in pairs from the same state, taken in turn.
+them, from the same state and taken in turn, beside the ratio of two that are alike, which shows what noise does.
 """
 
 from __future__ import annotations
@@ -195,8 +195,8 @@ def profile(name: str, trial: Trial, epochs: int) -> list[str]:
     lines += [
         "",
         f"It waited for scans in {waited:.1%} of the wall clock; the reading thread took {(process - own) / epoch:.1%} "
-        f"of the trial's processor time. Two pictures, at epochs 0, 4, 16, 64, ...: {pictures / epoch:.1%} of an epoch, "
-        f"{pictures_bytes(trial):,} bytes. {1000 * epoch / epochs:.0f} ms an epoch.",
+        f"of the trial's processor time. Two pictures, at epochs 0, 1, 4, 16, ...: {pictures / epoch:.1%} of an "
+        f"epoch, {pictures_bytes(trial):,} bytes. {1000 * epoch / epochs:.0f} ms an epoch.",
     ]
     return lines
 
@@ -206,8 +206,8 @@ def pictures_bytes(trial: Trial) -> int:
     return sum(len(trial.store.read(trial.spec.folder, 2, "metrics", name)) for name in names)
 
 
-def cost(trial: Trial, pairs: int) -> str:
-    """Epochs with and without the watched numbers, in pairs from the same state."""
+def cost(trial: Trial, rounds: int) -> str:
+    """Epochs with the watched numbers over one without, all from the same state; beside them the same over itself."""
 
     def seconds(watched: bool) -> float:
         state = trial.after_first_epoch()
@@ -220,13 +220,23 @@ def cost(trial: Trial, pairs: int) -> str:
             trial.train(state)
             return time.thread_time() - begun
 
-    ratios = []
-    for number in range(pairs):
-        first = number % 2 == 0
-        one, other = seconds(first), seconds(not first)
-        ratios.append(one / other if first else other / one)
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return f"{middle:.4f} (quartiles {low:.4f} and {high:.4f} of {pairs} pairs)"
+    kinds = {"with": True, "with again": True, "without": False}
+    seconds(True)
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for number in range(rounds):
+        order = list(kinds)
+        for kind in order[number % 3 :] + order[: number % 3]:
+            times[kind].append(seconds(kinds[kind]))
+
+    def ratio(one: str, other: str) -> str:
+        ratios = [a / b for a, b in zip(times[one], times[other], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        return f"{middle:.3f} (quartiles {low:.3f} and {high:.3f})"
+
+    return (
+        f"An epoch with the watched numbers over one without, {rounds} rounds: {ratio('with', 'without')} and "
+        f"{ratio('with again', 'without')}; over itself: {ratio('with', 'with again')}."
+    )
 
 
 def events_milliseconds(trial: Trial, root: Path) -> float:
@@ -246,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.settings:
@@ -255,7 +265,7 @@ def main() -> None:
             print(f"\n**{SETS[name]}**\n")
             print("\n".join(profile(name, trial, options.epochs)), flush=True)
             print(f"\nTensorBoard: {events_milliseconds(trial, Path(folder)):.1f} ms an epoch, in the main process.")
-            print(f"An epoch with the watched numbers over one without: {cost(trial, options.pairs)}.", flush=True)
+            print(cost(trial, options.rounds), flush=True)
 
 
 if __name__ == "__main__":

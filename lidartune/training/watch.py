@@ -6,7 +6,6 @@ inside (`EpochSoFar.read`). They change no weight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
 
@@ -57,7 +56,7 @@ class Movement:
         return found
 
 
-def _norm(tensors: Sequence[Tensor]) -> Tensor:
+def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     """Euclidean norm `()` of all numbers of all tensors."""
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
 
