@@ -195,7 +195,7 @@ def profile(name: str, trial: Trial, epochs: int) -> list[str]:
     lines += [
         "",
         f"It waited for scans in {waited:.1%} of the wall clock; the reading thread took {(process - own) / epoch:.1%} "
-        f"of the trial's processor time. Two pictures, at epochs 0, 1, 4, 16, ...: {pictures / epoch:.1%} of an "
+        f"of the trial's processor time. Two pictures, at epochs 0, 4, 16, 64, ...: {pictures / epoch:.1%} of an "
         f"epoch, {pictures_bytes(trial):,} bytes. {1000 * epoch / epochs:.0f} ms an epoch.",
     ]
     return lines
