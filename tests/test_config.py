@@ -191,3 +191,22 @@ def test_a_preset_lies_below_what_is_stated(tmp_path: Path, preset: str) -> None
 def test_an_unknown_preset_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown preset[^$]*recipe[^$]*moderm"):
         load_config(study(tmp_path, "name: s"), settings=["recipe.preset=moderm"])
+
+
+def test_a_later_layer_s_preset_lies_over_what_an_earlier_one_states(tmp_path: Path) -> None:
+    text = "name: s\nrecipe: {learning_rate: 0.03, batch_size: 4}\nrecipe_second_stage: {preset: modern, batch_size: 2}"
+    config = load_config(study(tmp_path, text))
+    first, second = (
+        config.recipe_for("squeezesegv2", "real", second_stage=stage, updates_per_epoch=7) for stage in (False, True)
+    )
+    assert (first.optimizer, first.learning_rate, first.batch_size) == ("sgd", 0.03, 4)
+    assert (second.optimizer, second.learning_rate, second.batch_size) == ("adamw", 0.002, 2)
+
+
+@pytest.mark.parametrize("section", ["recipe", "recipe_second_stage"])
+def test_a_ladder_stands_on_no_real_label(tmp_path: Path, section: str) -> None:
+    text = f"name: s\nladder: [adabn]\n{section}: {{class_weights_counted_on: real}}"
+    with pytest.raises(UserError, match=f"(?s){section}.*class_weights_counted_on: real, in synthetic runs"):
+        load_config(study(tmp_path, text))
+    if section == "recipe":
+        load_config(study(tmp_path, text), settings=["recipe_by_domain.synthetic.class_weights_counted_on=own"])

@@ -33,6 +33,7 @@ def check(config: StudyConfig, path: str) -> None:
     for domain in DOMAINS:
         check_splits(config.domains[domain].splits, f"{path}: domains.{domain}.splits")
     _check_recipes(config, path)
+    _check_unlabelled(config, path)
 
 
 def _check_name(config: StudyConfig, path: str) -> None:
@@ -108,6 +109,19 @@ def _check_ladder(config: StudyConfig, path: str) -> None:
             found=shown(list(config.grid.pretrain_epochs)),
             do="add a number of epochs above 0 to it, or leave ladder out",
         )
+
+
+def _check_unlabelled(config: StudyConfig, path: str) -> None:
+    """A ladder says what can be had without real labels: nothing that it stands on may read them."""
+    for backbone, second in itertools.product(config.grid.backbone if config.ladder else (), (False, True)):
+        recipe = config.recipe_for(backbone, "synthetic", second_stage=second, updates_per_epoch=1)
+        if recipe.reads_labels_of("real"):
+            raise UserError(
+                "the ladder would stand on networks whose class weights are counted on real labels",
+                where=f"{path}: recipe_second_stage" if second else f"{path}: recipe",
+                found="class_weights_counted_on: real, in synthetic runs",
+                do="leave ladder out, or set recipe_by_domain.synthetic.class_weights_counted_on=own",
+            )
 
 
 def _check_cells(config: StudyConfig, path: str) -> None:

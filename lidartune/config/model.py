@@ -204,10 +204,12 @@ class StudyConfig:
 
     def recipe_for(self, backbone: str, domain: Domain, *, second_stage: bool, updates_per_epoch: int) -> Recipe:
         """The recipe of a run; `updates_per_epoch` holds where the study does not state its own."""
-        values = {"updates_per_epoch": updates_per_epoch} | self.recipe
-        values |= self.recipe_by_backbone.get(backbone, {}) | self.recipe_by_domain.get(domain, {})
-        values |= self.recipe_second_stage if second_stage else {}
-        return Recipe(**expanded(values, values["updates_per_epoch"], backbone=backbone))
+        values: dict[str, Any] = {"updates_per_epoch": updates_per_epoch}
+        layers = [self.recipe, self.recipe_by_backbone.get(backbone, {}), self.recipe_by_domain.get(domain, {})]
+        for layer in [*layers, *([self.recipe_second_stage] if second_stage else [])]:
+            length = layer.get("updates_per_epoch", values["updates_per_epoch"])
+            values |= expanded(layer, length, backbone=backbone)
+        return Recipe(**values)
 
     def network_for(self, backbone: str) -> NetworkForm:
         """What `network` says of a backbone's networks; a published value is as good as none, so ids are the same."""

@@ -91,6 +91,7 @@ def train_epoch(
                     measured=update in measured,
                 )
             except NotFinite as error:
+                _check_gradients(spec, so_far, where)  # a batch before this one may have broken the weights
                 raise diverged(spec, f"{error} in {where(update)}") from None
             if state.average is not None and recipe.ema:
                 follow(state.average, state.model, recipe.ema.decay, since_start)
@@ -99,13 +100,19 @@ def train_epoch(
             _note(so_far, numbers | learnt.numbers)
             if keep is not None and so_far.updates < recipe.updates_per_epoch:
                 keep(state)
-    found = so_far.read()
-    if (broken := first_not_finite(found)) is not None:
-        raise diverged(spec, f"the gradient's norm became {found['gradient_norm'][broken]} in {where(broken)}")
+    found = _check_gradients(spec, so_far, where)
     if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
         raise diverged(spec, f"weights became infinite in epoch {epoch}")
     state.epoch, state.so_far = epoch, None
     return summary(found) | learning_rates(recipe, state.model, rate)
+
+
+def _check_gradients(spec: RunSpec, so_far: EpochSoFar, where: Callable[[int], str]) -> dict[str, list[float]]:
+    """The numbers of the epoch so far; TrainingDiverged, naming the batch, where a gradient was not finite."""
+    found = so_far.read()
+    if so_far.updates and (broken := first_not_finite(found)) is not None:
+        raise diverged(spec, f"the gradient's norm became {found['gradient_norm'][broken]} in {where(broken)}")
+    return found
 
 
 def _raydrop(

@@ -58,8 +58,8 @@ class Recipe:
 
     `dropout` and `batchnorm_momentum` None are the published network's own.
 
-    `class_weights`: lidartune/training/class_weights.py; `class_weights_counted_on` a domain counts them on all its
-    training scans, `own` on the run's.
+    `class_weights`: lidartune/training/class_weights.py; `class_weights_counted_on` the other domain counts
+    them on all its training scans, else they are counted on the run's own.
 
     `accumulation` takes an update's batch in so many parts, one after the other, to need less memory. Each part's loss
     counts as the class weights of its labelled pixels do among the whole batch's, so that without batch normalisation
@@ -86,13 +86,13 @@ class Recipe:
     updates_per_epoch: int = Field(default=1, ge=1)
     batch_size: int = Field(default=8, ge=1)
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: float = Field(default=0.01, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0, allow_inf_nan=False)
     warmup_updates: int = Field(default=0, ge=0)
     decay_per_epoch: float = Field(default=0.99, gt=0, le=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     class_weights: Literal["inverse", "sqrt", "effective_number", "none"] = "inverse"
-    class_weight_epsilon: float = Field(default=0.001, gt=0)
+    class_weight_epsilon: float = Field(default=0.001, gt=0, allow_inf_nan=False)
     batchnorm_momentum: float | None = Field(default=None, gt=0, le=1)
     dropout: float | None = Field(default=None, ge=0, lt=1)
     skip_gradient: bool = True

@@ -39,14 +39,16 @@ def reads_real_labels(rung: Rung) -> bool:
     return rung.adaptation.prior == "oracle" or (rung.joint is not None and rung.joint.labels == "real")
 
 
-def why_no_rung(rung: Rung, pretraining: RunSpec) -> str | None:
-    """The reason why a study cannot have the rung for networks that are pretrained like this, or None."""
-    if rung.joint is not None:
-        reason = why_not_joint(rung.joint, pretraining.canvas, pretraining.recipe)
-        if reason is not None:
-            return reason
-        if rung.joint.mixing != "none" and pretraining.recipe.raydrop != "off":
-            return "scans are mixed before they are projected, and recipe.raydrop takes pixels away after that"
+def why_no_rung(rung: Rung, pretraining: RunSpec, second_stage: Recipe) -> str | None:
+    """The reason why a study cannot have the rung for networks that are pretrained like this, or None.
+
+    Args:
+        second_stage: the recipe with which a rung that trains on does so.
+    """
+    if not pretraining.network.inputs:
+        return "the networks take in nothing that would be left"
+    if rung.joint is not None and (reason := why_not_joint(rung.joint, pretraining.canvas, second_stage)) is not None:
+        return reason
     return why_unadaptable(pretraining.backbone, rung.adaptation, crf=pretraining.network.crf)
 
 

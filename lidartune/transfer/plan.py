@@ -110,8 +110,7 @@ class Plan:
                 where="recipe",
                 do="give the dataset folders, or state recipe.updates_per_epoch",
             )
-        passes = len(data.domains["real"].train) // recipe.batch_size if data else 0
-        self.updates_per_epoch: int = stated or max(1, passes)
+        self.updates_per_epoch: int = stated or self._one_pass()
         if "probe_then_full" in config.grid.freeze:
             self._check_probe()
 
@@ -166,7 +165,8 @@ class Plan:
         for name in self.rungs:
             rung = LADDER[name]
             pretraining = self._run(cell, "synthetic", "all", rung=rung)
-            reason = why_no_rung(rung, pretraining)
+            second_stage = rung_recipe(self._recipe(cell.backbone, "synthetic", second_stage=True), rung)
+            reason = why_no_rung(rung, pretraining, second_stage)
             if reason is None:
                 roles[ROLE + name] = self._rung(cell, rung, self._need(pretraining, pretrained_for))
             else:
@@ -256,6 +256,25 @@ class Plan:
             "cells": cells,
             "excluded": [{"cell": asdict(entry.cell), "reason": entry.reason} for entry in excluded],
         }
+
+    def _one_pass(self) -> int:
+        """Updates of one pass over the real training scans."""
+        assert self.data is not None
+        config = self.config
+        batches = {
+            config.recipe_for(backbone, "real", second_stage=second, updates_per_epoch=1).batch_size
+            for backbone in config.grid.backbone
+            for second in (False, True)
+        }
+        if len(batches) > 1:
+            raise UserError(
+                "one pass over the real scans is another number of updates for each batch size",
+                where="recipe",
+                found=f"batches of {', '.join(map(str, sorted(batches)))} scans",
+                wanted="recipe.updates_per_epoch, the same for all runs",
+                do="state it, or one recipe.batch_size for all",
+            )
+        return max(1, len(self.data.domains["real"].train) // batches.pop())
 
     def _check_schedule(self, run: RunSpec, reason: str | None) -> None:
         if reason is not None:

@@ -77,6 +77,29 @@ def test_a_cosine_is_for_runs_that_end_where_they_are_reported(tiny_world: Any) 
     planned(recipe_second_stage=whole | at_end | {"cosine_updates": 12})
 
 
+def test_rungs_that_train_on_are_judged_by_the_recipe_that_they_train_with(tiny_world: Any) -> None:
+    def left_out(first: int, second: int) -> set[str]:
+        recipe = {"updates_per_epoch": 3, "batch_size": first}
+        config = tiny_config(
+            tiny_world, recipe=recipe, recipe_second_stage={"batch_size": second}, ladder=["self_training"]
+        )
+        return {rung for _, rung in open_tiny(config).plan.rungs_excluded}
+
+    assert left_out(1, 2) == set() and left_out(2, 1) == {"self_training"}
+
+
+def test_a_ladder_leaves_out_a_rung_that_leaves_no_input(tiny_world: Any) -> None:
+    config = tiny_config(tiny_world, ladder=["without_remission"], network={"inputs": ["remission"]})
+    assert set(open_tiny(config).plan.rungs_excluded.values()) == {"the networks take in nothing that would be left"}
+
+
+def test_one_pass_is_one_number_of_updates(tiny_world: Any) -> None:
+    whole = len(open_study_data(tiny_config(tiny_world)).domains["real"].train)
+    assert open_tiny(tiny_config(tiny_world, recipe={"batch_size": 2})).plan.updates_per_epoch == whole // 2
+    with pytest.raises(UserError, match="(?s)batches of 1, 2 scans.*recipe.updates_per_epoch"):
+        open_tiny(tiny_config(tiny_world, recipe={"batch_size": 2}, recipe_second_stage={"batch_size": 1}))
+
+
 def test_a_setting_that_changes_nothing_of_a_run_leaves_its_name(tiny_world: Any) -> None:
     def runs(**second: Any) -> dict[str, str]:
         grid = {"width": [64], "pretrain_epochs": [2], "freeze": list(POLICIES), "labelled_scans": [2], "seed": [0]}
