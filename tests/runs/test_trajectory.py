@@ -91,6 +91,20 @@ def test_killed_before_any_commit_it_goes_on_to_the_same_bits(
     assert results_of(tmp_path, pretraining.run, 3) == results_of(straight, pretraining.run, 3)
 
 
+def test_killed_while_it_takes_away_a_state_nothing_is_left_over(
+    tiny_study: TinyStudy, pretraining: Milestone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: Store, run: str, epoch: int, kind: str) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "discard", killed)
+        with pytest.raises(Killed):
+            tiny_study.carry_out(pretraining, tmp_path, [3])
+    tiny_study.carry_out(pretraining, tmp_path, [3])
+    assert Store(tmp_path).epochs(pretraining.run, "state") == [3]
+
+
 def test_one_ulp_in_the_kept_state_would_be_seen(
     tiny_study: TinyStudy, pretraining: Milestone, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
