@@ -13,7 +13,7 @@ from safetensors.numpy import load as load_tensors
 
 from lidartune.errors import UserError
 from lidartune.runs.ledger import EpochDone
-from lidartune.runs.store import Store
+from lidartune.runs.store import Kind, Store
 from lidartune.runs.trajectory import Trajectory
 from lidartune.training.loop import TrainingDiverged
 from lidartune.transfer.plan import Milestone
@@ -94,8 +94,12 @@ def test_killed_before_any_commit_it_goes_on_to_the_same_bits(
 def test_killed_while_it_takes_away_a_state_nothing_is_left_over(
     tiny_study: TinyStudy, pretraining: Milestone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(self: Store, run: str, epoch: int, kind: str) -> None:
-        raise Killed
+    discard = Store.discard
+
+    def killed(self: Store, run: str, epoch: int, kind: Kind) -> None:
+        if epoch == 1:
+            raise Killed
+        discard(self, run, epoch, kind)
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "discard", killed)
