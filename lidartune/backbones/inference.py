@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from lidartune.backbones.layers import Conv
+from lidartune.backbones.layers import Conv, activated
 from lidartune.backbones.names import CANVAS_CHANNELS
 from lidartune.backbones.network import Network
-from lidartune.backbones.winograd import WORTHWHILE, Winograd, activated
+from lidartune.backbones.winograd import WORTHWHILE, Winograd
 from lidartune.errors import UserError
 
 

@@ -58,11 +58,14 @@ class NormActivation(nn.BatchNorm2d):
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
-        if self.slope == 1.0:
-            return y
-        # In place: the norm's backward needs its input only.
-        return F.relu_(y) if self.slope == 0.0 else F.leaky_relu_(y, self.slope)
+        return activated(super().forward(x), self.slope)  # in place: the norm's backward needs its input only
+
+
+def activated(x: Tensor, slope: float) -> Tensor:
+    """max(x, slope x), in place."""
+    if slope == 1.0:
+        return x
+    return F.relu_(x) if slope == 0.0 else F.leaky_relu_(x, slope)
 
 
 def max_pool(x: Tensor, size: int, width_stride: int = 1, *, circular: bool = False) -> Tensor:

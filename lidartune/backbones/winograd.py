@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lidartune.backbones.layers import Conv, wrap
+from lidartune.backbones.layers import Conv, activated, wrap
 
 WORTHWHILE = 128
 """Input and output channels from which it is the faster way on two AVX2 cores: 1.3 times at 128 x 128 and 128 x 256,
@@ -68,13 +68,6 @@ class Winograd(nn.Module):
     def _finished(self, x: Tensor) -> Tensor:
         x += self.bias
         return activated(x, self.slope)
-
-
-def activated(x: Tensor, slope: float) -> Tensor:
-    """max(x, slope x), in place."""
-    if slope == 1.0:
-        return x
-    return F.relu_(x) if slope == 0.0 else F.leaky_relu_(x, slope)
 
 
 def _into_patches(shifted: list[Tensor], out: list[Tensor]) -> None:

@@ -112,9 +112,8 @@ class Ledger:
             return
         for done in (epoch, epoch - 1):  # of the one before only where this process did not get that far
             self.store.discard_inside(run, done)
-        for before in self.store.epochs(run, "state"):  # of more than the last where a process was killed right here
-            if before < epoch and not self.store.has(run, before, "test"):
-                self.store.discard(run, before, "state")
+        if not self.store.has(run, epoch - 1, "test"):
+            self.store.discard(run, epoch - 1, "state")
 
     def _commit_metrics(
         self, scored: TrainingState, state: TrainingState, figures: dict[str, float] | None

@@ -114,6 +114,9 @@ class Trajectory:
             state = None
         kept = [epoch for epoch in self.store.epochs(self.spec.folder, "state") if epoch <= target]
         last = kept[-1] if kept else 0
+        for before in kept[:-1]:  # left over where a process was killed between two states
+            if not self.store.has(self.spec.folder, before, "test"):
+                self.store.discard(self.spec.folder, before, "state")
         if state is not None and state.epoch >= last:
             return state
         if last < target and (inside := self._load_inside(last + 1)) is not None:

@@ -12,7 +12,7 @@ import torch
 from lidartune.backbones.network import Network
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
-from lidartune.scans import ScanFile, canvas_statistics, class_counts, spread
+from lidartune.scans import ScanFile, class_counts, spread
 from lidartune.training.adapt.start import adapt_to_scans
 from lidartune.training.class_weights import never_seen, weights_of
 from lidartune.training.handed_on import HandedOn, give_memories, milestone_memories
@@ -60,11 +60,9 @@ def _counts(spec: RunSpec, scans: Scans) -> tuple[np.ndarray, int]:
 
 
 def measured_normalization(spec: RunSpec, own: Scans) -> Normalization:
-    """Channel means and deviations of (a spread of) the run's training scans; no label is read."""
+    """Channel means and deviations of (a spread of) the run's training scans, read as training reads them."""
     chosen = spread(own.files, spec.recipe.statistics_scans)
-    means, stds = canvas_statistics(own.reader.training_stream(chosen, spec.canvas))
-    stds = np.where(stds > 0, stds, 1.0)  # a channel that never varies, as remission where a sensor reports none
-    return Normalization(means=tuple(map(float, means)), stds=tuple(map(float, stds)))
+    return Normalization.measured(own.reader.training_stream(chosen, spec.canvas))
 
 
 # -- epoch 0 --------------------------------------------------------------------------------------------------------

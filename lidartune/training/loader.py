@@ -16,6 +16,8 @@ from lidartune.training.memory import Memory
 from lidartune.training.unlabelled import unlabelled
 
 T = TypeVar("T")
+Read = Callable[[ScanFile], tuple[np.ndarray, np.ndarray]]
+"""Points `(N, 4)` and common classes `(N,)` of a scan."""
 VOTERS = 5
 
 Alteration = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -121,28 +123,13 @@ class ScanReader:
             alter: changes each draw's points and classes before they are projected. Then points are kept in memory
                 instead of canvases, since no two draws of a scan look the same.
         """
-        if alter is None:
-            return self._ahead(lambda draw: self._training_scan(scans[draw], sensor), len(scans))
-
-        def altered(draw: int) -> TrainingScan:
-            kept = self._points(scans[draw])
-            return for_training(*alter(draw, kept.points, kept.truth), sensor)
-
-        return self._ahead(altered, len(scans))
+        return self._for_training(scans, sensor, alter, self._dataset.read)
 
     def unlabelled_stream(
         self, scans: Sequence[ScanFile], sensor: Sensor, alter: Alteration | None = None
     ) -> Generator[TrainingScan, None, None]:
         """As `training_stream`, but no label file is ever opened: every truth is 0, whatever the files say."""
-        bare = unlabelled(scans)
-        if alter is None:
-            return self._ahead(lambda draw: self._bare_scan(bare[draw], sensor), len(bare))
-
-        def altered(draw: int) -> TrainingScan:
-            kept = self._bare_points(bare[draw])
-            return for_training(*alter(draw, kept.points, kept.truth), sensor)
-
-        return self._ahead(altered, len(bare))
+        return self._for_training(unlabelled(scans), sensor, alter, _without_truth)
 
     def mixing_stream(
         self, scans: Sequence[ScanFile], sensor: Sensor, alter: Alteration | None = None, *, labelled: bool
@@ -153,10 +140,10 @@ class ScanReader:
             labelled: if not, no label file is ever opened, as in `unlabelled_stream`.
         """
         drawn = scans if labelled else unlabelled(scans)
-        points_of = self._points if labelled else self._bare_points
+        read = self._dataset.read if labelled else _without_truth
 
         def prepared(draw: int) -> PreparedScan:
-            kept = points_of(drawn[draw])
+            kept = self._points(drawn[draw], read)
             points, truth = alter(draw, kept.points, kept.truth) if alter else (kept.points, kept.truth)
             return PreparedScan(canvas=project(points, sensor), points=points, truth=truth)
 
@@ -166,27 +153,28 @@ class ScanReader:
         points, truth = self._dataset.read(scan)
         return PreparedScan(canvas=project(points, sensor), points=points, truth=truth)
 
-    def _training_scan(self, scan: ScanFile, sensor: Sensor) -> TrainingScan:
-        key = TrainingScan, scan, sensor
-        return self._memory.recall(key, lambda: for_training(*self._dataset.read(scan), sensor))
+    def _for_training(
+        self, scans: Sequence[ScanFile], sensor: Sensor, alter: Alteration | None, read: Read
+    ) -> Generator[TrainingScan, None, None]:
+        """The scans as `read` has them, one that names no labels remembered apart from the same with them."""
 
-    def _points(self, scan: ScanFile) -> LabelledPoints:
-        def read() -> LabelledPoints:
-            points, truth = self._dataset.read(scan)
+        def as_it_is(draw: int) -> TrainingScan:
+            scan = scans[draw]
+            return self._memory.recall((TrainingScan, scan, sensor), lambda: for_training(*read(scan), sensor))
+
+        def altered(draw: int) -> TrainingScan:
+            assert alter is not None
+            kept = self._points(scans[draw], read)
+            return for_training(*alter(draw, kept.points, kept.truth), sensor)
+
+        return self._ahead(altered if alter else as_it_is, len(scans))
+
+    def _points(self, scan: ScanFile, read: Read) -> LabelledPoints:
+        def kept() -> LabelledPoints:
+            points, truth = read(scan)
             return LabelledPoints(points=points, truth=truth)
 
-        return self._memory.recall((LabelledPoints, scan), read)
-
-    def _bare_scan(self, scan: ScanFile, sensor: Sensor) -> TrainingScan:
-        key = TrainingScan, scan, sensor  # the scan names no labels: another key than with them
-        return self._memory.recall(key, lambda: for_training(*_without_truth(scan), sensor))
-
-    def _bare_points(self, scan: ScanFile) -> LabelledPoints:
-        def read() -> LabelledPoints:
-            points, truth = _without_truth(scan)
-            return LabelledPoints(points=points, truth=truth)
-
-        return self._memory.recall((LabelledPoints, scan), read)
+        return self._memory.recall((LabelledPoints, scan), kept)
 
     def _ahead(self, make: Callable[[int], T], count: int) -> Generator[T, None, None]:
         """`make(0)`, `make(1)`, ... in this order, made by other threads before they are asked for."""

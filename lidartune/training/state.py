@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from lidartune.backbones import build
 from lidartune.backbones.network import Network
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
+from lidartune.scans import canvas_statistics
+from lidartune.scans.statistics import HasImage
 from lidartune.training.ema import begun_average
 from lidartune.training.freeze import apply_freeze, trained_groups
 from lidartune.training.recipe import Recipe
@@ -35,6 +37,14 @@ class Normalization:
 
     means: tuple[float, ...]
     stds: tuple[float, ...]
+
+    @classmethod
+    def measured(cls, scans: Iterable[HasImage]) -> Normalization:
+        """Those of the scans' filled pixels; 1 stands for the deviation of a channel that never varies, as remission
+        where a sensor reports none."""
+        means, stds = canvas_statistics(scans)
+        stds = np.where(stds > 0, stds, 1.0)
+        return cls(means=tuple(map(float, means)), stds=tuple(map(float, stds)))
 
     def apply(self, images_nchw: Tensor, masks_nhw: Tensor) -> Tensor:
         """Normalised images; empty pixels become exactly 0."""

@@ -11,7 +11,6 @@ from torch import nn
 
 from lidartune.backbones.network import Network
 from lidartune.errors import UserError
-from lidartune.scans import canvas_statistics
 from lidartune.training.adapt.batchnorm import Scans, evaluating, reestimate, shower
 from lidartune.training.adapt.model import Adaptation, why_unadaptable
 from lidartune.training.adapt.prior import logit_bias, shares_taught, target_prior
@@ -74,7 +73,7 @@ def adapt(
     assert (adaptation.prior == "oracle") == (oracle is not None), "labels are for the oracle, and for nobody else"
     report: dict[str, Any] = {}
     if adaptation.statistics == "target":
-        normalization = _measured(scans)
+        normalization = Normalization.measured(scans())
         report["statistics"] = asdict(normalization)
     if adaptation.batchnorm != "carried":
         moved = reestimate(network, normalization, scans, adaptation.batchnorm, device)
@@ -97,13 +96,6 @@ def adapt(
         _add_to_head(network, bias)
         report["prior"] = report.get("prior", {}) | {"taught": taught.tolist(), "target": target.tolist()}
     return Adapted(normalization=normalization, logit_bias=tuple(bias.tolist()), report=report)
-
-
-def _measured(scans: Scans) -> Normalization:
-    """As a run from nothing measures its own; 1 stands for the deviation of a channel that never varies."""
-    means, stds = canvas_statistics(scans())
-    stds = np.where(stds > 0, stds, 1.0)
-    return Normalization(means=tuple(map(float, means)), stds=tuple(map(float, stds)))
 
 
 def _posteriors(
