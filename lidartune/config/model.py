@@ -177,9 +177,8 @@ class StudyConfig:
     published networks), `channels_by_backbone` those of some.
     `recipe` holds a Recipe's fields, and may name a `preset` that they lie over (lidartune/training/presets.py). Laid
     over it in this order, `recipe_by_backbone`, `recipe_by_domain` and `recipe_second_stage` change some of them for
-    one backbone, for runs on one domain and for runs that start from a
-    milestone; an `augmentation` or `group_learning_rates` stated there stands for all of it. `notes` are printed above
-    every table.
+    one backbone, for runs on one domain and for runs that start from a milestone; a value with keys of its own, such as
+    `augmentation`, `loss` or `start`, stated there stands for all of it. `notes` are printed above every table.
     """
 
     name: str

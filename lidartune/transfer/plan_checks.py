@@ -25,9 +25,10 @@ def check_probe(config: StudyConfig, updates_per_epoch: int) -> None:
 
 
 def check_run(run: RunSpec, epoch: int, parent: RunSpec | None) -> None:
-    """Refuses to keep the run at an epoch where its learning rate has not ended.
+    """Refuses a run that takes over what its milestone does not have, or that is kept before its learning rate ends.
 
     Args:
+        epoch: which of the run's epochs is to be kept.
         parent: the run that it starts from, which must not end with a learning rate of 0.
     """
     goes_on = run.start is not None and run.recipe.start.learning_rate == "continued"
@@ -35,6 +36,31 @@ def check_run(run: RunSpec, epoch: int, parent: RunSpec | None) -> None:
     _check_schedule(run, why_no_milestone(run.recipe, epoch, behind=behind))
     if parent is not None and run.start is not None:
         _check_schedule(parent, why_no_milestone(parent.recipe, run.start.epoch, starts=True))
+        _check_start(run, parent)
+
+
+def _check_start(run: RunSpec, parent: RunSpec) -> None:
+    start = run.recipe.start
+    if start.optimizer == "kept" and (parent.imported or parent.recipe.optimizer != run.recipe.optimizer):
+        raise UserError(
+            "a run is to keep the optimiser of its milestone, which has no such one",
+            where=f"recipe_second_stage.start.optimizer, run {run.name}",
+            found="an imported network, which brings no optimiser"
+            if parent.imported
+            else f"{parent.recipe.optimizer} in {parent.name}",
+            wanted=run.recipe.optimizer,
+            do="leave checkpoint out of grid.pretrain_epochs, or set recipe_second_stage.start.optimizer=fresh"
+            if parent.imported
+            else f"set recipe_second_stage.start.optimizer=fresh, or optimizer: {run.recipe.optimizer} for both runs",
+        )
+    if start.learning_rate == "continued" and parent.imported:
+        raise UserError(
+            "a learning rate is to go on from an imported network, and nobody knows where its training stood",
+            where=f"recipe_second_stage.start.learning_rate, run {run.name}",
+            found="continued",
+            wanted="restarted or scaled",
+            do="set recipe_second_stage.start.learning_rate=restarted, or leave checkpoint out of grid.pretrain_epochs",
+        )
 
 
 def _check_schedule(run: RunSpec, reason: str | None) -> None:
