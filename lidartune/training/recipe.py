@@ -12,7 +12,7 @@ from lidartune.training.at_start import AtStart
 from lidartune.training.augment import Augmentation
 from lidartune.training.learning_rate import cosine, decayed
 from lidartune.training.loss_terms import Loss
-from lidartune.training.policies import FreezePolicy, idle_groups
+from lidartune.training.policies import WITHOUT_BATCHNORM, FreezePolicy, idle_groups
 
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -137,29 +137,43 @@ class Recipe:
 
     def for_policy(self, policy: FreezePolicy) -> Recipe:
         """The recipe without what changes nothing under this freeze policy: equal runs then have one id."""
-        rates = replace(self.group_learning_rates, **dict.fromkeys(idle_groups(policy), 1.0))
+        idle = idle_groups(policy)
+        rates = replace(self.group_learning_rates, **dict.fromkeys(idle, 1.0))
         probe = self.probe_updates if policy == "probe_then_full" else None
-        return replace(self, group_learning_rates=rates, probe_updates=probe)
+        skip_gradient = self.skip_gradient or "encoder" in idle
+        recipe = replace(self, group_learning_rates=rates, probe_updates=probe, skip_gradient=skip_gradient)
+        return recipe._without_statistics() if policy == "head_only" else recipe
 
-    def for_run(self, policy: FreezePolicy, domain: str, *, starts: bool) -> Recipe:
-        """The recipe without what changes nothing in a run on this domain: equal runs then have one id.
+    def for_run(self, policy: FreezePolicy, domain: str, *, backbone: str, starts: bool) -> Recipe:
+        """The recipe without what changes nothing in such a run: equal runs then have one id.
+
+        What is not used goes back to its default, whatever a study states: settings of a rule of class weights or of a
+        schedule that is not the run's, of batch normalisation where nothing follows the batches, of a start where there
+        is none, warm-up where `start.warmup` is off. `loss` refuses such settings by itself.
 
         Args:
             starts: whether the run starts from a milestone.
         """
         counted_on = self.class_weights_counted_on if self.class_weights != "none" else "own"
-        effective = self.class_weights == "effective_number"
-        cosine_updates = self.cosine_updates if self.schedule == "cosine" else None
-        return replace(
+        unused = set() if self.schedule == "decay" else {"decay_per_epoch"}
+        unused |= set() if self.schedule == "cosine" else {"cosine_updates"}
+        unused |= set() if self.class_weights in ("inverse", "sqrt") else {"class_weight_epsilon"}
+        unused |= set() if self.class_weights == "effective_number" else {"effective_number_beta"}
+        unused |= set() if domain == "synthetic" else {"raydrop"}
+        warmup_updates = self.warmup_updates if self.start.warmup or not starts else 0
+        recipe = replace(
             self.for_policy(policy),
             class_weights_counted_on="own" if counted_on == domain else counted_on,
-            effective_number_beta=self.effective_number_beta if effective else _default("effective_number_beta"),
-            cosine_updates=cosine_updates,
-            decay_per_epoch=self.decay_per_epoch if self.schedule == "decay" else _default("decay_per_epoch"),
             accumulation=min(self.accumulation, self.batch_size),
-            raydrop=self.raydrop if domain == "synthetic" else "off",
-            start=self.start.for_warmup(self.warmup_updates) if starts else AtStart(),
+            warmup_updates=warmup_updates,
+            start=self.start.for_warmup(warmup_updates) if starts else AtStart(),
+            **{name: _default(name) for name in unused},
         )
+        return recipe._without_statistics() if backbone in WITHOUT_BATCHNORM else recipe
+
+    def _without_statistics(self) -> Recipe:
+        """For a run in which no running statistics follow the batches."""
+        return replace(self, batchnorm_momentum=None, precise_batchnorm=None)
 
     def reads_labels_of(self, domain: str) -> bool:
         """Whether a run counts its class weights on this domain though it need not be its own."""

@@ -41,7 +41,7 @@ class CellRuns:
         config, canvas, data = self.config, self.config.canvas, self.data
         checkpoint = self.checkpoints.get(cell.backbone)
         recipe = rung_recipe(self.recipe(cell.backbone, domain, second_stage=start is not None), rung)
-        recipe = recipe.for_run(freeze, domain, starts=start is not None)
+        recipe = recipe.for_run(freeze, domain, backbone=cell.backbone, starts=start is not None)
         network = checkpoint.spec.network if checkpoint else config.network_for(cell.backbone)
         return RunSpec(
             domain=domain,

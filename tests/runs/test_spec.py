@@ -71,31 +71,14 @@ def test_a_joint_run_survives_json_and_says_so_in_its_name(joint: Joint) -> None
     assert spec.name == f"squeezesegv2-512-synthetic-10ep-real-8scans-{word}-encoder-seed3"
 
 
-def test_what_changes_nothing_in_a_run_makes_no_other_run() -> None:
-    recipe = Recipe(
-        updates_per_epoch=16,
-        class_weights_counted_on="real",
-        effective_number_beta=0.9,
-        cosine_updates=99,
-        batch_size=2,
-        accumulation=4,
-        start=AtStart(optimizer="kept", warmup=False),
-    )
-    bare = Recipe(updates_per_epoch=16, batch_size=2, accumulation=2)
-    kept = AtStart(optimizer="kept")
-    assert recipe.for_run("none", "real", starts=False) == bare
-    assert recipe.for_run("none", "real", starts=True) == dataclasses.replace(bare, start=kept), "nothing to warm up"
-    elsewhere = recipe.for_run("none", "synthetic", starts=False)
-    assert elsewhere == dataclasses.replace(bare, class_weights_counted_on="real")
-    assert dataclasses.replace(recipe, class_weights="none").for_run("none", "synthetic", starts=False) == (
-        dataclasses.replace(bare, class_weights="none")
-    )
-    cosine = Recipe(updates_per_epoch=16, schedule="cosine", cosine_updates=32, decay_per_epoch=0.5)
-    assert cosine.for_run("none", "real", starts=False).decay_per_epoch == 0.99
+def test_what_a_run_uses_of_its_start_stays() -> None:
     scaled = AtStart(learning_rate="scaled", learning_rate_factor=1.0)
     assert scaled.for_warmup(0) == AtStart() and AtStart(learning_rate_factor=0.1).for_warmup(0) == AtStart()
     tenth = AtStart(learning_rate="scaled", learning_rate_factor=0.1, warmup=False)
     assert tenth.for_warmup(3) == tenth
+    kept = Recipe(start=AtStart(optimizer="kept", warmup=False), class_weights_counted_on="real")
+    found = kept.for_run("none", "synthetic", backbone="darknet21", starts=True)
+    assert found.start == AtStart(optimizer="kept") and found.class_weights_counted_on == "real"
 
 
 def test_what_goes_on_from_an_imported_network_is_named_by_its_weights() -> None:
@@ -125,8 +108,8 @@ def test_an_adapted_run_survives_json_and_says_so_in_its_name(adaptation: Adapta
 
 def test_raydrop_is_for_runs_on_synthetic_scans() -> None:
     recipe = Recipe(raydrop="global")
-    assert recipe.for_run("none", "real", starts=True) == Recipe()
-    assert recipe.for_run("none", "synthetic", starts=False) == recipe
+    assert recipe.for_run("none", "real", backbone="darknet21", starts=True) == Recipe()
+    assert recipe.for_run("none", "synthetic", backbone="darknet21", starts=False) == recipe
 
 
 def test_another_value_anywhere_is_another_run() -> None:
