@@ -17,12 +17,16 @@ from lidartune.training.adapt.ladder import LADDER
 from lidartune.transfer import gap
 from lidartune.transfer.ladder import ROLE, reads_real_labels
 
-TOP = "real_to_real"
-"""Where the ladder leans: trained on all labelled real scans for as many updates as the pretraining took."""
-_TOP_ROLE = "full_equal"
+TOP, TOP_LONGER = "real_to_real", "real_to_real_longer"
+"""Where the ladder leans: trained on all labelled real scans for as many updates as the pretraining took; and for as
+many more as the rungs that train on take."""
+_TOPS = {
+    TOP: ("full_equal", "Trained on all labelled real scans for as many updates as the pretraining."),
+    TOP_LONGER: ("full_longer", "The same for as many updates as pretraining and a rung that trains on together."),
+}
 _CONTROL = "synthetic_synthetic"
 _HEADS = ("backbone", "width", "pre\nepochs")
-_FIGURES = ("mIoU", "mIoU\nover none", "gap\nclosed", "accu-\nracy", "accuracy\nover none")
+_FIGURES = ("mIoU", "mIoU\nover none", "domain gap\nclosed", "accu-\nracy", "accuracy\nover none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,8 @@ class RungResult:
         miou, accuracy: means over seeds; accuracy is the share of labelled points with the right class.
         over_none, accuracy_over_none: differences to rung `none`, paired by seed.
         over_control: of a rung that trains on: the difference to the same updates without real scans; else n/a.
-        closed: (this - none) / (TOP - none), with Fieller's interval.
+        closed: (this - none) / (top - none), with Fieller's interval: TOP, or TOP_LONGER for a rung that trains on, so
+            that both have as many updates.
         status: `done`, `left out`, or what the first seed that is not there is: failed, blocked, missing.
     """
 
@@ -59,42 +64,49 @@ class RungResult:
 
 
 def rung_results(results: StudyResults) -> list[RungResult]:
-    """All rungs of all settings, in the ladder's order, and last TOP; nothing where the study has no ladder."""
+    """All rungs of all settings, in the ladder's order, then TOP, and TOP_LONGER where a rung trains on; nothing where
+    the study has no ladder."""
     settings: dict[tuple[str, int, int], dict[int, CellResult]] = {}
     for cell in results.cells if results.rungs else ():
         if isinstance(cell.pretrain_epochs, int) and cell.pretrain_epochs:
             seeds = settings.setdefault((cell.backbone, cell.width, cell.pretrain_epochs), {})
             seeds.setdefault(cell.seed, cell)  # freezing and labelled scans come after the ladder: all cells have it
+    tops = (TOP, TOP_LONGER) if any(_trains_on(rung) for rung in results.rungs) else (TOP,)
     return [
         _rung_result(results, key, rung, [cells[seed] for seed in sorted(cells)])
         for key, cells in settings.items()
-        for rung in (*results.rungs, TOP)
+        for rung in (*results.rungs, *tops)
     ]
+
+
+def _trains_on(rung: str) -> bool:
+    known = LADDER.get(rung)  # type: ignore[call-overload]
+    return known is not None and known.joint is not None
 
 
 def _rung_result(
     results: StudyResults, key: tuple[str, int, int], rung: str, cells: Sequence[CellResult]
 ) -> RungResult:
     known = LADDER.get(rung)  # type: ignore[call-overload]
-    role = _TOP_ROLE if rung == TOP else ROLE + rung
+    trains_on = _trains_on(rung)
+    role, sentence = _TOPS.get(rung, (ROLE + rung, known.sentence if known else ""))
+    top_role, _ = _TOPS[TOP_LONGER if trains_on else TOP]
     score, accuracy, none, accuracy_none, control, top = (
         np.array([figure(results, cell, name) for cell in cells])
         for figure, name in (
             (_miou, role), (_accuracy, role), (_miou, f"{ROLE}none"), (_accuracy, f"{ROLE}none"), (_miou, _CONTROL),
-            (_miou, _TOP_ROLE),
+            (_miou, top_role),
         )
     )  # fmt: skip
-    trains_on = known is not None and known.joint is not None
     absent = np.full(len(cells), np.nan)
-    sentence = "Trained on all labelled real scans for as many updates as the pretraining." if rung == TOP else ""
     status, reason = _status(results, key[0], rung, role, cells)
     return RungResult(
         backbone=key[0],
         width=key[1],
         pretrain_epochs=key[2],
         rung=rung,
-        sentence=known.sentence if known else sentence,
-        oracle=rung == TOP or (known is not None and reads_real_labels(known)),
+        sentence=sentence,
+        oracle=rung in _TOPS or (known is not None and reads_real_labels(known)),
         seeds=len(cells),
         status=status,
         reason=reason,
@@ -103,7 +115,7 @@ def _rung_result(
         over_none=gap.paired_difference(score, none if rung != "none" else absent),
         accuracy_over_none=gap.paired_difference(accuracy, accuracy_none if rung != "none" else absent),
         over_control=gap.paired_difference(score, control if trains_on else absent),
-        closed=gap.gap_closed(score if rung not in ("none", TOP) else absent, none, top),
+        closed=gap.gap_closed(score if rung != "none" and rung not in _TOPS else absent, none, top),
     )
 
 
@@ -142,7 +154,7 @@ def _status(
 
 
 def ladder_table(results: StudyResults) -> pd.DataFrame:
-    """One row a setting x rung, last of each setting TOP: figures as mean, low, high (95 % interval) and seeds."""
+    """One row a setting x rung, TOP and TOP_LONGER last: figures as mean, low, high (95 % interval) and seeds."""
     rows = []
     for row in rung_results(results):
         fields: dict[str, Any] = {
@@ -153,7 +165,7 @@ def ladder_table(results: StudyResults) -> pd.DataFrame:
         for name, interval in (
             ("miou", row.miou),
             ("miou_over_none", row.over_none),
-            ("gap_closed", row.closed),
+            ("domain_gap_closed", row.closed),
             ("accuracy", row.accuracy),
             ("accuracy_over_none", row.accuracy_over_none),
             ("miou_over_control", row.over_control),
@@ -192,14 +204,15 @@ def ladder_text(results: StudyResults, *, sentences: bool) -> list[TextTable]:
 
 def _notes(rows: Sequence[RungResult], control: bool) -> list[str]:
     notes = [
-        f"Scored on the real test split; over none: difference to rung none, paired by seed. Gap closed: that over the "
-        f"same difference of {TOP}, n/a where the interval of the latter is not wholly above 0. (labels): reads "
-        "labels of real scans, an upper bound."
+        f"Scored on the real test split; over none: difference to rung none, paired by seed. Domain gap closed: that "
+        f"over the same difference of {TOP}, n/a where the interval of the latter is not wholly above 0. (labels): "
+        "reads labels of real scans, an upper bound."
     ]
     if control:
         notes.append(
-            "Over control: rungs that train on, less the same updates on synthetic scans alone (synthetic then "
-            f"synthetic). They have more updates than none and {TOP}."
+            "Rungs that train on have more updates than none. Their domain gap closed is of the way to "
+            f"{TOP_LONGER}, with as many. Over control: less the same updates on synthetic scans alone (synthetic "
+            "then synthetic)."
         )
     said: dict[str, list[str]] = {}
     for row in rows:
