@@ -70,9 +70,10 @@ class Ledger:
         wanted: Sequence[int],
         updates: int = 0,
     ) -> EpochDone:
-        """Commits what the epoch gave: metrics, test scores where wanted, and last the state to go on from.
+        """Commits what the epoch gave: metrics, the state to go on from, and test scores where wanted.
 
-        Of an adapted network the state comes before its scores.
+        The state comes before the scores: whoever sees these finds the weights, and a run that was killed while it took
+        leave of what the state stands in for is not done yet, so that it is carried out again.
 
         Args:
             updates: how many of the epoch's were done since `began`.
@@ -81,13 +82,10 @@ class Ledger:
         trained = time.perf_counter()
         scored = self.scored(state)
         row = self._commit_metrics(scored, state, figures)
-        adapted = self.spec.adaptation is not None
-        if adapted:  # all that such a run ever is: whoever sees its scores finds its weights
+        if epoch > 0 or self.spec.adaptation is not None:  # another epoch 0 is made again at no cost
             self._commit_state(scored, state)
         if epoch in wanted:
             self.commit_test(scored, epoch)
-        if epoch > 0 and not adapted:  # epoch 0 is made again at no cost
-            self._commit_state(scored, state)
         seconds = {"train": trained - began, "score": time.perf_counter() - trained}
         scans = updates * recipe.batch_size
         rate = scans / seconds["train"] if scans else 0.0
@@ -108,12 +106,10 @@ class Ledger:
         if self.spec.recipe.precise_batchnorm is not None:
             files[SCORED] = packed_tensors(scored.model.state_dict())
         self.store.commit(run, epoch, "state", files)
-        if epoch == 0:
-            return
-        for done in (epoch, epoch - 1):  # of the one before only where this process did not get that far
-            self.store.discard_inside(run, done)
-        if not self.store.has(run, epoch - 1, "test"):
-            self.store.discard(run, epoch - 1, "state")
+        if epoch > 0:
+            self.store.discard_inside(run, epoch)
+            if not self.store.has(run, epoch - 1, "test"):
+                self.store.discard(run, epoch - 1, "state")
 
     def _commit_metrics(
         self, scored: TrainingState, state: TrainingState, figures: dict[str, float] | None

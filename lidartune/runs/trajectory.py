@@ -114,14 +114,21 @@ class Trajectory:
             state = None
         kept = [epoch for epoch in self.store.epochs(self.spec.folder, "state") if epoch <= target]
         last = kept[-1] if kept else 0
-        for before in kept[:-1]:  # left over where a process was killed between two states
-            if not self.store.has(self.spec.folder, before, "test"):
-                self.store.discard(self.spec.folder, before, "state")
+        self._take_away_what_is_left_over(kept)
         if state is not None and state.epoch >= last:
             return state
         if last < target and (inside := self._load_inside(last + 1)) is not None:
             return inside
         return self.load(last) if kept else None
+
+    def _take_away_what_is_left_over(self, kept: Sequence[int]) -> None:
+        """Where a process was killed right after it had kept a state: what that stands in for."""
+        run = self.spec.folder
+        for before in kept[:-1]:
+            if not self.store.has(run, before, "test"):
+                self.store.discard(run, before, "state")
+        if kept:
+            self.store.discard_inside(run, kept[-1])
 
     def _load_inside(self, epoch: int) -> TrainingState | None:
         """The run inside this epoch; what is damaged is passed over: the epoch then begins anew, to the same end."""

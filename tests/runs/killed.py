@@ -1,7 +1,7 @@
 """A run in a process of its own, which may end in the middle of a file: `python -m tests.runs.killed STUDY ...`.
 
 Arguments: the study as JSON, the results folder, a role, the last epoch, and a part of a path: of the first file whose
-path holds it, half is written, and the process is killed. "-" kills nothing.
+path holds it, half is written, and the process is killed; after a "+" the whole file. "-" kills nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main(study: str, results: str, role: str, last: str, cut: str) -> None:
     write = Store._write
 
     def cut_off(self: Store, path: str, content: bytes) -> None:
-        if cut != "-" and cut in path:
-            write(self, path, content[: len(content) // 2])
+        if cut != "-" and cut.removeprefix("+") in path:
+            write(self, path, content if cut.startswith("+") else content[: len(content) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
         write(self, path, content)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from lidartune.config.model import as_dict
+from lidartune.runs.store import Store
+from lidartune.runs.trajectory import missing_epochs
 from lidartune.streetworld import WorldFolder
 
 from .conftest import TinyStudy
@@ -37,6 +39,19 @@ def test_killed_while_it_writes_it_goes_on_to_the_same_bits(straight: Straight, 
     assert list(tmp_path.glob("runs/*/epoch-000002/inside-*"))
     assert straight.go_on(tmp_path) == straight.found
     assert not list(tmp_path.glob("runs/*/*/inside-*"))
+
+
+def test_killed_right_after_its_last_state_it_is_carried_out_again_and_leaves_nothing_over(
+    straight: Straight, tmp_path: Path
+) -> None:
+    """SIGKILL when the last epoch's state is committed, and what it stands in for still lies there."""
+    ended = process(straight.study, tmp_path, "pretrained", "+epoch-000002/state/commit")
+    ended.communicate()
+    store, run = Store(tmp_path), straight.milestone.run
+    assert ended.returncode == -9 and store.epochs(run, "state") == [1, 2] and store.insides(run, 2) == [3]
+    assert missing_epochs(store, run, [EPOCHS]) == [EPOCHS]
+    assert straight.go_on(tmp_path) == straight.found
+    assert store.epochs(run, "state") == [2] and not list(tmp_path.glob("runs/*/*/inside-*"))
 
 
 def test_four_at_once_and_one_after_the_other_in_any_order_give_the_same_bits(
