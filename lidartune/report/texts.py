@@ -11,7 +11,7 @@ from lidartune.report.groups import Group, group_cells, mean_score, measures, pl
 from lidartune.report.headline import count
 from lidartune.report.results import StudyResults
 from lidartune.report.scores import DOMAINS
-from lidartune.report.tables import TRAINED_ON, trained_on
+from lidartune.report.settings import TRAINED_ON, trained_on
 from lidartune.transfer import gap
 
 NA = "n/a"

@@ -46,24 +46,15 @@ def write_report(study_folder: Path, *, console: Console | None = None, runs_roo
 
 def _write_files(results: StudyResults, folder: Path) -> None:
     # pandas and matplotlib take a second to import: not before somebody wants a report.
-    from lidartune.report import exports, figures, ladder, page, tables, texts
+    from lidartune.report import csv_files, exports, figures, ladder, page, tables, texts
 
     folder.mkdir(parents=True, exist_ok=True)
-    per_class = tables.per_class_table(results)
-    frames = {
-        "gap": tables.gap_table(results),
-        "cells": tables.cells_table(results),
-        "matrix": tables.matrix_table(results),
-        "per_class": per_class,
-        "learning": tables.learning_table(results),
-    }
-    if results.rungs:
-        frames["ladder"] = ladder.ladder_table(results)
-    else:  # of a study that had one before
+    frames = tables.all_tables(results)
+    if not results.rungs:  # of a study that had one before
         for name in ("ladder.csv", "ladder.tex"):
             (folder / name).unlink(missing_ok=True)
     for name, frame in frames.items():
-        tables.write_csv(frame, folder / f"{name}.csv")
+        csv_files.write_csv(frame, folder / f"{name}.csv")
     # Arrow wants one type a column: labelled_scans holds numbers and `all`, pretrain_epochs may hold `checkpoint`.
     words = ["labelled_scans"] if results.cells else []
     words += ["pretrain_epochs"] if any(cell.pretrain_epochs == CHECKPOINT for cell in results.cells) else []
@@ -77,4 +68,4 @@ def _write_files(results: StudyResults, folder: Path) -> None:
     for name, text in texts_by_name.items():
         (folder / f"{name}.tex").write_text(exports.latex(text), encoding="utf-8", newline="\n")
     drawn = {"Learning curves": folder / "curves.svg", "Gain over training from scratch": folder / "gap.svg"}
-    page.write_page(results, per_class, drawn, folder / "index.html")
+    page.write_page(results, frames["per_class"], drawn, folder / "index.html")

@@ -11,16 +11,11 @@ import pandas as pd
 import pytest
 
 from lidartune.report import load_study
+from lidartune.report.classes import per_class_table
+from lidartune.report.csv_files import field_text, write_csv
 from lidartune.report.groups import plain_reason
-from lidartune.report.tables import (
-    cells_table,
-    field_text,
-    gap_table,
-    learning_table,
-    matrix_table,
-    per_class_table,
-    write_csv,
-)
+from lidartune.report.learning import learning_table
+from lidartune.report.settings import cells_table, gap_table, matrix_table
 
 from .made_up_study import NAMES, edit, make_study
 
