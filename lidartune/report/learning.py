@@ -9,24 +9,27 @@ import pandas as pd
 
 from lidartune.report.columns import interval_fields, key_fields
 from lidartune.report.curves import learning_curve
-from lidartune.report.groups import group_cells
+from lidartune.report.groups import group_cells, measures
 from lidartune.report.results import CellResult, StudyResults
+from lidartune.report.texts import NA, TextTable, key_columns, row_interval, with_half_width
 from lidartune.transfer import gap
 
 THRESHOLDS = (0.5, 0.75, 0.9, 1.0)  # shares of scratch's validation score after the fine-tuning epochs
 
 
 def learning_table(results: StudyResults) -> pd.DataFrame:
-    """One row a setting: area, asymptote and updates to thresholds of fine-tuning's and scratch's validation curves.
+    """One row a setting: jumpstart; area, asymptote and updates to thresholds of fine-tuning's and scratch's curves.
 
-    Both curves are the real domain's validation mIoU on points over the fine-tuning updates. A threshold is a share of
+    The jumpstart is on the test split. Both curves are the real domain's validation mIoU on points over the fine-tuning
+    updates. A threshold is a share of
     the same seed's last scratch score; updates are over the seeds that reach it, `_never` counts those that do not,
     and `_saved` is scratch - fine-tuned over the seeds in which both do.
     """
     rows = []
     for group in group_cells(results):
         pairs = [pair for cell in group.cells if (pair := curve_pair(results, cell)) is not None]
-        rows.append(key_fields(group) | {"seeds": len(pairs)} | learning_fields(pairs))
+        jumpstart = interval_fields("jumpstart", measures(results, group)["jumpstart"])
+        rows.append(key_fields(group) | {"seeds": len(pairs)} | jumpstart | learning_fields(pairs))
     return pd.DataFrame(rows)
 
 
@@ -72,3 +75,35 @@ def curve_pair(results: StudyResults, cell: CellResult) -> CurvePair | None:
     if len(mine) < 2 or any(np.isnan(curve).any() for curve in pair):
         return None
     return tuned.updates[mine], *pair
+
+
+def learning_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
+    """For people."""
+    records = [row for row in frame.to_dict("records") if row["pretrain_epochs"] != 0]
+    heads, keys, constant = key_columns(records)
+    shares = [f"{round(share * 100)}" for share in THRESHOLDS]
+    rows = [
+        [*key, *(with_half_width(row_interval(row, name)) for name in ("jumpstart", "area_gain", "asymptote_gain"))]
+        + [f"{_reached(row, share, 'finetuned')} / {_reached(row, share, 'scratch')}" for share in shares]
+        for row, key in zip(records, keys, strict=True)
+    ]
+    return TextTable(
+        title="Learning curves of fine-tuning against those from scratch",
+        heads=[*heads, "jump-\nstart", "area", "asymp-\ntote", *(f"updates\nto {share} %" for share in shares)],
+        rows=rows,
+        left=len(heads),
+        notes=[
+            *constant,
+            "Jumpstart on the test split, the others on validation scans: fine-tuned less scratch in points, paired "
+            "by seed. Updates: fine-tuned / scratch, to that share of the same seed's last scratch score, mean over "
+            "the seeds that get there; never: how many do not, within the fine-tuning updates.",
+        ],
+    )
+
+
+def _reached(row: dict[str, Any], share: str, label: str) -> str:
+    stem = f"updates_to_{share}_percent_{label}"
+    never = int(row[f"{stem}_never"])
+    if np.isnan(row[stem]):
+        return f"never in {never}" if never else NA
+    return f"{row[stem]:.0f}" + (f" (never in {never})" if never else "")

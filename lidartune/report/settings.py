@@ -1,22 +1,18 @@
-"""Tables with a row for each setting or each cell: the gap table, the cells, and trained on x scored on."""
+"""Tables of settings: the gap table, and trained on x scored on."""
 
 from __future__ import annotations
-
-import re
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lidartune.report.columns import interval_fields, key_fields
 from lidartune.report.groups import (
-    KEY,
     Group,
     block_interval,
     group_cells,
     mean_score,
+    mean_scores,
     measures,
-    plain_reason,
     shared_classes,
 )
 from lidartune.report.results import StudyResults
@@ -59,12 +55,13 @@ def gap_table(results: StudyResults) -> pd.DataFrame:
         found = measures(results, group)
         for name, interval in found.items():
             row |= interval_fields(name, interval)
+        row |= interquartile_fields(results, group)
         for name in ("gain_equal_finetuning", "gain_equal_total"):
             row[f"{name}_verdict"] = gap.verdict(found[name])
         on_shared = measures(results, group, shared=True)
         for name in SHARED:
             row |= interval_fields(f"{name}_shared", on_shared[name])
-        for name, role, domain, level in _OTHER_LEVELS:
+        for name, role, domain, level in OTHER_LEVELS:
             row |= interval_fields(
                 name, gap.t_interval(np.array([mean_score(results, c, role, domain, level) for c in group.cells]))
             )
@@ -76,7 +73,17 @@ def gap_table(results: StudyResults) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_OTHER_LEVELS = (
+def interquartile_fields(results: StudyResults, group: Group) -> dict[str, float]:
+    """The interquartile means over seeds of the two scores and of all differences that gap.py defines: `<name>_iqm`."""
+    scores = mean_scores(results, group)
+    absent = np.full(len(group.cells), np.nan)
+    values = {name: scores[name] for name in ("finetuned", "scratch")}
+    for name, (minuend, subtrahend) in gap.DIFFERENCES.items():
+        values[name] = scores.get(minuend, absent) - scores.get(subtrahend, absent)
+    return {f"{name}_iqm": float(gap.interquartile_mean(each)) for name, each in values.items()}
+
+
+OTHER_LEVELS = (
     ("finetuned_pixels", "finetuned", "real", "pixels"),
     ("finetuned_no_vote", "finetuned", "real", "no_vote"),
     ("scratch_pixels", "scratch", "real", "pixels"),
@@ -84,21 +91,6 @@ _OTHER_LEVELS = (
     ("ceiling_real", "scratch", "real", "ceiling"),
     ("ceiling_synthetic", "pretrained", "synthetic", "ceiling"),
 )
-
-
-def cells_table(results: StudyResults) -> pd.DataFrame:
-    """One row a cell: its status, and the raw mIoU of every role on both test splits."""
-    rows = []
-    for cell in results.cells:
-        row: dict[str, Any] = dict(zip(KEY, cell.key, strict=True))
-        row |= {"seed": cell.seed, "status": cell.status, "reason": plain_reason(cell.reason)}
-        row |= {name: mean_score(results, cell, role, domain) for name, (role, domain) in gap.SCORES.items()}
-        for trained, role in TRAINED_ON.items():
-            for domain in ("synthetic", "real"):
-                row[f"{_slug(trained)}_scored_on_{domain}"] = mean_score(results, cell, role, domain)
-        row |= {name: mean_score(results, cell, *where) for name, *where in _OTHER_LEVELS}
-        rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def matrix_table(results: StudyResults) -> pd.DataFrame:
@@ -138,7 +130,3 @@ def trained_on(group: Group) -> dict[str, str]:
     if group.from_checkpoint:
         return TRAINED_ON_FROM_CHECKPOINT
     return TRAINED_ON if group.key[2] else TRAINED_ON_FROM_SCRATCH
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "_", text).strip("_")
