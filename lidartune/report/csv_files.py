@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")  # what a spreadsheet takes for the start of a formula
+
 
 def field_text(value: Any) -> str:
     """One CSV field: floats with 6 decimals, nan empty; text that a spreadsheet would take for a formula is quoted."""
@@ -20,7 +22,7 @@ def field_text(value: Any) -> str:
         return "" if math.isnan(value) else f"{round(float(value), 6) + 0.0:.6f}"
     if isinstance(value, str):
         text = value.replace("\r", " ").replace("\n", " ")
-        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
+        return f"'{text}" if text.startswith("\t") or text.lstrip().startswith(FORMULA) else text
     return str(value)
 
 

@@ -97,7 +97,7 @@ def _latex_character(character: str) -> str:
         return character
     parts = unicodedata.normalize("NFKD", character)
     accented = 0xC0 <= ord(character) <= 0x17F and len(parts) == 2 and parts[0].isascii() and parts[0].isalpha()
-    return character if accented else f"U+{ord(character):04X}"
+    return character if accented or character in "ßæøœłÆØŒŁ" else f"U+{ord(character):04X}"
 
 
 def _markdown_text(text: str) -> str:

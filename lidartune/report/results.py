@@ -173,7 +173,7 @@ _NO_NAME = "the plan names a run that is no name of a folder"
 
 def _is_a_name(run: str) -> bool:
     """A folder in the store: nothing else on this machine is read because a plan says so."""
-    return run == plain_name(run) == Path(run).name and "\\" not in run
+    return run == plain_name(run) == Path(run).name and "\\" not in run and run not in ("", "..")
 
 
 def _cell(
