@@ -122,24 +122,24 @@ def figures(blocks: Sequence[Block], taxonomy: Taxonomy, rule: str, block: int) 
 
 def _bounds(counts: Any | None) -> dict[str, float | None]:
     """The 95 % interval of the mean IoU of `counts`; None of a class without ground truth."""
-    from lidartune.transfer import gap
+    from lidartune.transfer.blocks import block_bootstrap
 
-    low, high = (float("nan"),) * 2 if counts is None else gap.block_bootstrap(counts)
+    low, high = (float("nan"),) * 2 if counts is None else block_bootstrap(counts)
     return {"low": _or_none(low), "high": _or_none(high)}
 
 
 def _bootstrap_counts(blocks: Sequence[Block], forgive: bool) -> Any:
-    """(1, B, 3, C-1) counts for `gap.block_bootstrap`, by the rule.
+    """(1, B, 3, C-1) counts for `block_bootstrap`, by the rule.
 
-    `gap.block_bootstrap` draws blocks such that every class is in the ground truth, and takes a class to be there that
+    `block_bootstrap` draws blocks such that every class is in the ground truth, and takes a class to be there that
     has points. One whose points of a block are all left out by the rule is there still: TRACE says so.
     """
     import numpy as np
 
-    from lidartune.transfer import gap
+    from lidartune.transfer.blocks import block_counts
 
     present = np.stack([part.points.counted(False).sum(axis=1) > 0 for part in blocks])[:, 1:]
-    counts = gap.block_counts(np.stack([part.points.counted(forgive) for part in blocks]))
+    counts = block_counts(np.stack([part.points.counted(forgive) for part in blocks]))
     counts[:, 0] = np.where(present & (counts[:, 0] == 0), TRACE, counts[:, 0])
     return counts[None]
 

@@ -15,8 +15,8 @@ import pandas as pd
 from lidartune.errors import UserError
 from lidartune.report.foreign_log import BONNETAL, BONNETAL_TAG, OTHER, OURS, Log, plain
 from lidartune.report.groups import KEY, group_cells
+from lidartune.report.learning import curve_pair, learning_fields
 from lidartune.report.results import StudyResults
-from lidartune.report.tables import curve_pair, learning_fields
 from lidartune.transfer import gap
 
 PRETRAINING, FINETUNING, SCRATCH = "pretraining", "fine-tuning", "from scratch"

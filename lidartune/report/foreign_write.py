@@ -11,10 +11,10 @@ import pandas as pd
 
 from lidartune.figure_style import BLUE, FIGURE_STYLE, GREY, ORANGE
 from lidartune.report import figures, foreign
+from lidartune.report.csv_files import csv_text
 from lidartune.report.foreign import FINETUNING, PRETRAINING, SCRATCH, Curves
 from lidartune.report.foreign_log import BONNETAL
 from lidartune.report.results import StudyResults
-from lidartune.report.tables import csv_text
 from lidartune.whole_file import write_whole
 
 if TYPE_CHECKING:

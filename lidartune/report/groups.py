@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from lidartune.report.results import CHECKPOINT, CellResult, Key, StudyResults
 from lidartune.report.scores import DOMAINS, Score
 from lidartune.transfer import gap
+from lidartune.transfer.blocks import block_bootstrap
 
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:\\|\\\\|~?/)(?:[^\s/\\:;,'\"()]+[/\\])+")
 _HOST = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b")
@@ -68,10 +70,13 @@ def pretraining_words(epochs: int | str) -> str:
 
 def group_cells(results: StudyResults) -> list[Group]:
     """The study's cells by setting, in the order of load_study: by key, then by seed."""
-    found: dict[Key, list[CellResult]] = {}
-    for cell in results.cells:
-        found.setdefault(cell.key, []).append(cell)
-    return [Group(key=key, cells=tuple(cells)) for key, cells in found.items()]
+    if "groups" not in results.cache:
+        found: dict[Key, list[CellResult]] = {}
+        for cell in results.cells:
+            found.setdefault(cell.key, []).append(cell)
+        results.cache["groups"] = [Group(key=key, cells=tuple(cells)) for key, cells in found.items()]
+    groups: list[Group] = results.cache["groups"]
+    return groups
 
 
 def shared_classes(results: StudyResults) -> np.ndarray:
@@ -83,10 +88,16 @@ def mean_score(
     results: StudyResults, cell: CellResult, role: str, domain: str, level: str = "points", *, shared: bool = False
 ) -> float:
     """mIoU of a role on a test split, over the split's class set or the classes both splits share; nan = not there."""
+    place = cell.roles.get(role)
     matrix = cell.matrix(role, domain, level)
-    if matrix is None:
+    if place is None or matrix is None:
         return float("nan")
-    return float(gap.mean_iou(matrix, shared_classes(results) if shared else results.class_sets[domain]))
+    key = place.run, place.epoch, domain, level, shared
+    if key not in results.cache:
+        classes = shared_classes(results) if shared else results.class_sets[domain]
+        results.cache[key] = float(gap.mean_iou(matrix, classes))
+    score: float = results.cache[key]
+    return score
 
 
 def _scores_of(group: Group) -> dict[str, tuple[str, str]]:
@@ -104,7 +115,42 @@ def mean_scores(results: StudyResults, group: Group, *, shared: bool = False) ->
 
 def measures(results: StudyResults, group: Group, *, shared: bool = False) -> dict[str, gap.Interval]:
     """All of gap.measure of a setting's mIoU, over its seeds."""
-    return gap.measure(mean_scores(results, group, shared=shared), one_network=one_network(group))
+    key = "measures", shared
+    if key not in results.cache:
+        results.cache[key] = _all_measures(results, lambda each: mean_scores(results, each, shared=shared))
+    found: dict[str, gap.Interval] = results.cache[key][group.key]
+    return found
+
+
+def class_measures(results: StudyResults, group: Group) -> dict[str, gap.Interval]:
+    """All of gap.measure of a setting's IoU of each class (C,), over its seeds."""
+    if "classes" not in results.cache:
+        results.cache["classes"] = _all_measures(results, lambda each: class_scores(results, each))
+    found: dict[str, gap.Interval] = results.cache["classes"][group.key]
+    return found
+
+
+def _all_measures(
+    results: StudyResults, scores_of: Callable[[Group], dict[str, gap.Floats]]
+) -> dict[Key, dict[str, gap.Interval]]:
+    """gap.measure of every setting, all in one go: settings with fewer seeds have nan in place of the others."""
+    found = {}
+    everything = group_cells(results)
+    for checkpoint in (False, True):
+        groups = [group for group in everything if group.from_checkpoint == checkpoint]
+        if not groups:
+            continue
+        scores = [scores_of(group) for group in groups]
+        seeds = max(len(group.cells) for group in groups)
+        shape = (seeds, len(groups), *next(iter(scores[0].values())).shape[1:])
+        stacked = {name: np.full(shape, np.nan) for name in gap.SCORES}
+        for index, each in enumerate(scores):
+            for name, values in each.items():
+                stacked[name][: len(values), index] = values
+        measured = gap.measure(stacked, one_network=one_network(groups[0]))
+        for index, group in enumerate(groups):
+            found[group.key] = {name: interval.at(index) for name, interval in measured.items()}
+    return found
 
 
 def one_network(group: Group) -> tuple[str, ...]:
@@ -116,9 +162,21 @@ def class_scores(results: StudyResults, group: Group) -> dict[str, gap.Floats]:
     """The names of gap.SCORES, as far as the setting has them -> (seeds, C) IoU."""
     absent = np.full(len(results.classes), np.nan)
     return {
-        name: np.stack([absent if (m := c.matrix(role, domain)) is None else gap.iou(m) for c in group.cells])
+        name: np.stack([_class_score(results, c, role, domain, absent) for c in group.cells])
         for name, (role, domain) in _scores_of(group).items()
     }
+
+
+def _class_score(results: StudyResults, cell: CellResult, role: str, domain: str, absent: gap.Floats) -> gap.Floats:
+    place = cell.roles.get(role)
+    matrix = cell.matrix(role, domain)
+    if place is None or matrix is None:
+        return absent
+    key = place.run, place.epoch, domain
+    if key not in results.cache:
+        results.cache[key] = gap.iou(matrix)
+    score: gap.Floats = results.cache[key]
+    return score
 
 
 def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[float, float, int]:
@@ -138,7 +196,7 @@ def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[f
     if not picked or len(names) != 1:
         return float("nan"), float("nan"), 0
     counts = [np.stack(column) for column in zip(*picked, strict=True)]
-    low, high = gap.block_bootstrap(counts[0], counts[1] if minus is not None else None)
+    low, high = block_bootstrap(counts[0], counts[1] if minus is not None else None)
     return low, high, counts[0].shape[1]
 
 

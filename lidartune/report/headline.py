@@ -8,6 +8,7 @@ import numpy as np
 
 from lidartune.report.groups import Group, group_cells, mean_scores
 from lidartune.report.results import StudyResults
+from lidartune.report.texts import count
 from lidartune.transfer import gap
 
 _CLAIMS = (
@@ -91,7 +92,7 @@ def _backbones_apart(settings: list[tuple[Group, dict[int, float]]], measure: st
         by_backbone.setdefault(group.key[0], []).append(difference)
     means = {backbone: _pooled(differences) for backbone, differences in by_backbone.items()}
     signs = {float(np.sign(interval.mean)) for interval in means.values()}
-    if not {-1.0, 1.0} <= signs or not {gap.verdict(i) for i in means.values()} & {"positive", "negative"}:
+    if not {-1.0, 1.0} <= signs or not any(gap.side(interval) for interval in means.values()):
         return ""
     return ": " + ", ".join(
         f"{backbone} {_amount(interval, measure)} ({_bounds(interval, measure)})"
@@ -129,13 +130,8 @@ def _certainty(interval: gap.Interval, measure: str) -> str:
 
 def _spread(intervals: list[gap.Interval], measure: str) -> str:
     """How many settings say so by themselves: `interval above 0 in 4, below 0 in 1 of 8 settings`."""
-    verdicts = [gap.verdict(interval) for interval in intervals]
-    more, less = verdicts.count("positive"), verdicts.count("negative")
+    sides = [gap.side(interval) for interval in intervals]
+    more, less = sides.count(1), sides.count(-1)
     if measure == "domain_gap":
-        return f"interval all below in {more}, all above in {less} of {len(verdicts)} settings"
-    return f"interval above 0 in {more}, below 0 in {less} of {len(verdicts)} settings"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        return f"interval all below in {more}, all above in {less} of {len(sides)} settings"
+    return f"interval above 0 in {more}, below 0 in {less} of {len(sides)} settings"

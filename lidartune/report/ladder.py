@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lidartune.report.columns import interval_fields
 from lidartune.report.groups import mean_score, plain_reason
 from lidartune.report.results import CellResult, StudyResults
-from lidartune.report.tables import interval_fields
 from lidartune.report.texts import TextTable, closed, percent, with_half_width
 from lidartune.training.adapt.ladder import LADDER
 from lidartune.transfer import gap

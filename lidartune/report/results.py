@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidartune.errors import UserError
+from lidartune.report.plain_text import plain_name, visible, visible_texts
 from lidartune.report.scores import DOMAINS, Score, read_score
 from lidartune.transfer.ladder import ROLE as LADDER
 
@@ -67,8 +68,9 @@ class StudyResults:
     """A study as read from disk.
 
     `class_sets[domain]` (C,) marks the classes in the ground truth of that test split. `tested_part[domain]` is there
-    where only a spread of a test split is scored: (scans scored, scans that the split holds). `rungs` are those of the
-    ladder that the study climbs, and `rungs_excluded` says of (backbone, rung) why it is left out.
+    where only a spread of a test split is scored: (scans scored, scans that the split holds). `real_scans` is how many
+    labelled real scans `all` are, None where the study does not say. `rungs` are those of the ladder that the study
+    climbs, and `rungs_excluded` says of (backbone, rung) why it is left out. All texts are plain_text's.
     """
 
     name: str
@@ -83,9 +85,12 @@ class StudyResults:
     notes: tuple[str, ...]
     class_sets: dict[str, NDArray[np.bool_]]
     tested_part: dict[str, tuple[int, int]]
+    real_scans: int | None = None
     rungs: tuple[str, ...] = ()
     rungs_excluded: dict[tuple[str, str], str] = field(default_factory=dict)
     curves: dict[str, Any] = field(default_factory=dict, compare=False)  # cache of curves.learning_curve
+    timings: dict[tuple[str, int], Any] = field(default_factory=dict, compare=False)  # cache of cost.read_spent
+    cache: dict[Any, Any] = field(default_factory=dict, compare=False)  # of groups.py: each figure is worked out once
 
 
 def cell_order(key: Key) -> tuple[Any, ...]:
@@ -106,35 +111,50 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
         runs_root: folder of the runs; by default `runs` beside the study's folder.
 
     Raises:
-        UserError: plan.json is missing, cannot be read, is not JSON, or has another schema.
+        UserError: plan.json is missing, cannot be read, is not JSON, has another schema, or is damaged.
     """
     study_folder = Path(study_folder)
     runs = Path(runs_root) if runs_root is not None else study_folder.parent / "runs"
     plan = _read_plan(study_folder)
-    failures = _optional_json(study_folder / "failures.json")
+    try:
+        return _study(study_folder, runs, plan)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            "the study's plan is damaged",
+            where=study_folder / "plan.json",
+            found=f"{type(error).__name__}: {error}",
+            wanted="the plan as the study wrote it",
+            do="run the study again: it goes on from the runs that are there",
+        ) from error
+
+
+def _study(study_folder: Path, runs: Path, plan: dict[str, Any]) -> StudyResults:
+    failures = {run: f for run, f in _optional_json(study_folder / "failures.json").items() if isinstance(f, dict)}
     manifest = _optional_json(study_folder / "manifest.json")
-    classes = tuple(str(c) for c in plan["classes"])
+    classes = tuple(plain_name(c) for c in plan["classes"])
     scored = _read_scores(plan, runs, len(classes))
     cells = [_cell(entry, scored, failures) for entry in plan["cells"]]
     sets, differ = _class_sets([score for score, _ in scored.values() if score is not None], len(classes))
-    notes = [str(n) for n in manifest.get("notes", [])]
+    notes = [plain_name(note) for told in (plan, manifest) for note in _list(told.get("notes"))]
     notes += [f"Runs were scored on different {d} test splits: do not compare them." for d in differ]
     return StudyResults(
-        name=str(plan.get("study", study_folder.name)),
+        name=plain_name(plan.get("study", study_folder.name)),
         folder=study_folder,
         runs_root=runs,
         classes=classes,
         updates_per_epoch=int(plan["updates_per_epoch"]),
         finetune_epochs=int(plan["finetune_epochs"]),
         cells=tuple(sorted(cells, key=lambda c: (cell_order(c.key), c.seed))),
-        excluded=tuple(plan.get("excluded", [])),
-        failures=failures,
+        excluded=tuple(visible_texts(_list(plan.get("excluded")))),
+        failures=visible_texts(failures),
         notes=tuple(notes),
         class_sets=sets,
         tested_part=_tested_part(manifest),
-        rungs=tuple(str(rung) for rung in plan.get("ladder", [])),
+        real_scans=_scans(manifest, "real").get("train"),
+        rungs=tuple(plain_name(rung) for rung in plan.get("ladder", [])),
         rungs_excluded={
-            (str(e["backbone"]), str(e["rung"])): str(e["reason"]) for e in plan.get("ladder_excluded", [])
+            (plain_name(e["backbone"]), plain_name(e["rung"])): plain_name(e["reason"])
+            for e in plan.get("ladder_excluded", [])
         },
     )
 
@@ -142,7 +162,18 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
 def _read_scores(plan: dict[str, Any], runs: Path, num_classes: int) -> dict[tuple[str, int], tuple[Score | None, str]]:
     """(run, epoch) -> its score, or None and why not, for all that the plan names."""
     places = {(str(role["run"]), int(role["epoch"])) for cell in plan["cells"] for role in cell["roles"].values()}
-    return {(run, epoch): read_score(runs / run, epoch, num_classes) for run, epoch in sorted(places)}
+    return {
+        (run, epoch): read_score(runs / run, epoch, num_classes) if _is_a_name(run) else (None, _NO_NAME)
+        for run, epoch in sorted(places)
+    }
+
+
+_NO_NAME = "the plan names a run that is no name of a folder"
+
+
+def _is_a_name(run: str) -> bool:
+    """A folder in the store: nothing else on this machine is read because a plan says so."""
+    return run == plain_name(run) == Path(run).name and "\\" not in run and run not in ("", "..")
 
 
 def _cell(
@@ -154,17 +185,17 @@ def _cell(
     for role in sorted(entry["roles"], key=lambda r: (ROLES.index(r) if r in ROLES else len(ROLES), r)):
         run, epoch = str(entry["roles"][role]["run"]), int(entry["roles"][role]["epoch"])
         score, problem = scored[run, epoch]
-        roles[role] = RoleResult(run=run, epoch=epoch, score=score, problem=problem)
+        roles[role] = RoleResult(run=visible(run), epoch=epoch, score=score, problem=problem)
     status, reason = _status(roles, failures)
     return CellResult(
-        backbone=str(entry["backbone"]),
+        backbone=plain_name(entry["backbone"]),
         width=int(entry["width"]),
         pretrain_epochs=CHECKPOINT if entry["pretrain_epochs"] == CHECKPOINT else int(entry["pretrain_epochs"]),
-        freeze=str(entry["freeze"]),
+        freeze=plain_name(entry["freeze"]),
         labelled_scans="all" if entry["labelled_scans"] == "all" else int(entry["labelled_scans"]),
         seed=int(entry["seed"]),
         status=status,
-        reason=reason,
+        reason=visible(reason),
         roles=roles,
     )
 
@@ -192,11 +223,22 @@ def _status(roles: dict[str, RoleResult], failures: dict[str, dict[str, Any]]) -
 def _tested_part(manifest: dict[str, Any]) -> dict[str, tuple[int, int]]:
     found = {}
     for domain in DOMAINS:
-        scans = manifest.get("domains", {}).get(domain, {}).get("scans", {})
-        scored, available = scans.get("test"), scans.get("test_available")
-        if scored is not None and available is not None and scored != available:
-            found[domain] = int(scored), int(available)
+        scans = _scans(manifest, domain)
+        if "test" in scans and "test_available" in scans and scans["test"] != scans["test_available"]:
+            found[domain] = scans["test"], scans["test_available"]
     return found
+
+
+def _scans(manifest: dict[str, Any], domain: str) -> dict[str, int]:
+    """How many scans of a domain the manifest counts, by split; {} where it does not say."""
+    found: Any = manifest
+    for name in ("domains", domain, "scans"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return {k: v for k, v in found.items() if type(v) is int and v > 0} if isinstance(found, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read_plan(study_folder: Path) -> dict[str, Any]:

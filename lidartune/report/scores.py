@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lidartune.report.committed import as_matrix, committed_json
 from lidartune.transfer import gap
+from lidartune.transfer.blocks import block_counts
 
 DOMAINS = ("synthetic", "real")
 LEVELS = ("points", "pixels", "no_vote", "ceiling")
@@ -23,7 +24,7 @@ class Score:
     updates: int
     matrices: dict[str, dict[str, NDArray[np.int64]]]
     block_names: dict[str, tuple[str, ...]]  # domain -> names of its blocks of consecutive scans
-    blocks: dict[str, gap.Floats]  # domain -> (B, 3, C-1), see gap.block_counts
+    blocks: dict[str, gap.Floats]  # domain -> (B, 3, C-1), see blocks.block_counts
 
 
 def read_score(run_folder: Path, epoch: int, num_classes: int) -> tuple[Score | None, str]:
@@ -40,7 +41,7 @@ def read_score(run_folder: Path, epoch: int, num_classes: int) -> tuple[Score | 
             parts = data[domain].get("blocks") or []
             names[domain] = tuple(f"{b['sequence']}/{b['first']}-{b['last']}" for b in parts)
             if parts:
-                blocks[domain] = gap.block_counts(np.stack([as_matrix(b["points"], num_classes) for b in parts]))
+                blocks[domain] = block_counts(np.stack([as_matrix(b["points"], num_classes) for b in parts]))
         score = Score(
             epoch=int(data["epoch"]), updates=int(data["updates"]), matrices=matrices, block_names=names, blocks=blocks
         )

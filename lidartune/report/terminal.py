@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
@@ -10,18 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from lidartune.report.headline import headline
-from lidartune.report.ladder import ladder_text
 from lidartune.report.results import StudyResults
-from lidartune.report.texts import KEY_HEADS, NA, NOT_HERE, TextTable, absent_lines, caption, gap_text, matrix_text
+from lidartune.report.tables import TABLES, all_texts
+from lidartune.report.texts import KEY_HEADS, NA, NOT_HERE, TextTable, absent_lines, caption
 
 WIDTH = 120  # columns that every table fits
 
 
-def print_tables(results: StudyResults, console: Console) -> None:
-    """Gap table, matrix, what is not there, and the headline, for a terminal of WIDTH columns or more."""
+def print_tables(results: StudyResults, console: Console, only: Collection[str] = ()) -> None:
+    """The short tables, or `only` those named, what is not there, and the headline, for WIDTH columns or more."""
     for line in caption(results):
         console.print(Text(line, style="dim"))
-    for table in (gap_text(results), matrix_text(results), *ladder_text(results, sentences=False)):
+    texts = all_texts(results)
+    chosen = [texts[t.name] for t in TABLES if t.name in texts and (t.name in only if only else t.printed)]
+    for table in chosen:
         for part in _by_backbone(table):
             drawn = _rich(part)
             # Never folded or cut: a narrow terminal wraps whole lines, a log file keeps them.

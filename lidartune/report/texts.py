@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from lidartune.report.groups import Group, group_cells, mean_score, measures, plain_reason
-from lidartune.report.headline import count
+from lidartune.report.groups import KEY, Group, group_cells, mean_score, measures, plain_reason
 from lidartune.report.results import StudyResults
 from lidartune.report.scores import DOMAINS
-from lidartune.report.tables import TRAINED_ON, trained_on
+from lidartune.report.settings import TRAINED_ON, trained_on
 from lidartune.transfer import gap
 
 NA = "n/a"
@@ -37,6 +37,11 @@ class TextTable:
     notes: list[str] = field(default_factory=list)
 
 
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def percent(value: float) -> str:
     """mIoU in percent, one decimal."""
     return NA if np.isnan(value) else f"{100 * value + 0.0:.1f}"
@@ -56,6 +61,11 @@ def closed(interval: gap.Interval) -> str:
         return NA
     mean, low, high = (round(100 * float(end)) for end in (interval.mean, interval.low, interval.high))
     return f"{mean}% [{low}, {high}]"
+
+
+def row_interval(row: Mapping[str, Any], name: str) -> gap.Interval:
+    """The interval that columns.interval_fields wrote into a row."""
+    return gap.Interval(mean=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"], seeds=row[f"{name}_seeds"])
 
 
 _GAP_COLUMNS: tuple[tuple[str, str, Callable[[gap.Interval], str]], ...] = (
@@ -100,7 +110,7 @@ def _tested(results: StudyResults) -> str:
 def gap_text(results: StudyResults) -> TextTable:
     """The compact gap table: a row a setting."""
     groups = group_cells(results)
-    heads, keys, constant = _keys(groups)
+    heads, keys, constant = _varying([group.key for group in groups])
     rows = []
     for group, key in zip(groups, keys, strict=True):
         found = measures(results, group)
@@ -134,7 +144,7 @@ def gap_text(results: StudyResults) -> TextTable:
 def matrix_text(results: StudyResults) -> TextTable:
     """Trained on x scored on, a row a setting, all after the same number of updates."""
     groups = group_cells(results)
-    heads, keys, constant = _keys(groups)
+    heads, keys, constant = _varying([group.key for group in groups])
     columns = [(trained, domain) for trained in TRAINED_ON for domain in ("synthetic", "real")]
     elsewhere = [_has_row_without_freeze(group, groups) for group in groups]
     rows = []
@@ -185,9 +195,13 @@ def absent_lines(results: StudyResults, limit: int = 12) -> list[str]:
     return lines[:limit] + ([f"and {rest} more reasons, see cells.csv"] if rest > 0 else [])
 
 
-def _keys(groups: list[Group]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Column heads and fields of the key's parts that vary, and a line for those that do not."""
-    values = [[str(part) for part in group.key] for group in groups]
+def key_columns(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Of rows that begin with a setting's key: heads and fields of its parts that vary, and a line for the others."""
+    return _varying([tuple(row[name] for name in KEY) for row in records])
+
+
+def _varying(keys: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[str]], list[str]]:
+    values = [[str(part) for part in key] for key in keys]
     varying = [i for i in range(len(KEY_HEADS)) if len({v[i] for v in values}) > 1] or [0]
     words = [words.format(value) for words, value in zip(_KEY_WORDS, values[0], strict=True)] if values else []
     constant = [said for i, said in enumerate(words) if i not in varying]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidartune.errors import UserError
-from lidartune.report.results import CHECKPOINT, StudyResults, load_study
+from lidartune.errors import UserError, nearest
+from lidartune.report.results import StudyResults, load_study
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def write_report(study_folder: Path, *, console: Console | None = None, runs_root: Path | None = None) -> Path:
+def write_report(
+    study_folder: Path, *, console: Console | None = None, runs_root: Path | None = None, only: Collection[str] = ()
+) -> Path:
     """Writes report/ in the study's folder: CSV, Parquet, Markdown, LaTeX, SVG, index.html; returns that folder.
 
     An unfinished study is reported as far as it got, with what is missing and why.
@@ -21,11 +24,14 @@ def write_report(study_folder: Path, *, console: Console | None = None, runs_roo
         study_folder: the folder with plan.json.
         console: where the tables are printed; None prints nothing.
         runs_root: folder of the runs; by default `runs` beside the study's folder.
+        only: names of the tables to print, by default the short ones.
 
     Raises:
-        UserError: the folder holds no plan that can be read, or the report cannot be written there.
+        UserError: a table is asked for that the study has not, the folder holds no plan that can be read, or the
+            report cannot be written there.
     """
     results = load_study(study_folder, runs_root)
+    _must_have(results, only)
     folder = results.folder / "report"
     try:
         _write_files(results, folder)
@@ -40,41 +46,30 @@ def write_report(study_folder: Path, *, console: Console | None = None, runs_roo
     if console is not None:
         from lidartune.report import terminal
 
-        terminal.print_tables(results, console)
+        terminal.print_tables(results, console, only)
     return folder
+
+
+def _must_have(results: StudyResults, only: Collection[str]) -> None:
+    if only:
+        from lidartune.report.tables import all_tables
+
+        known = list(all_tables(results))
+        for name in only:
+            if name not in known:
+                raise UserError(
+                    "the study has no such table", found=name, wanted=", ".join(known), do=nearest(name, known)
+                )
 
 
 def _write_files(results: StudyResults, folder: Path) -> None:
     # pandas and matplotlib take a second to import: not before somebody wants a report.
-    from lidartune.report import exports, figures, ladder, page, tables, texts
+    from lidartune.report import exports, figures, page, tables
 
     folder.mkdir(parents=True, exist_ok=True)
-    per_class = tables.per_class_table(results)
-    frames = {
-        "gap": tables.gap_table(results),
-        "cells": tables.cells_table(results),
-        "matrix": tables.matrix_table(results),
-        "per_class": per_class,
-        "learning": tables.learning_table(results),
-    }
-    if results.rungs:
-        frames["ladder"] = ladder.ladder_table(results)
-    else:  # of a study that had one before
-        for name in ("ladder.csv", "ladder.tex"):
-            (folder / name).unlink(missing_ok=True)
-    for name, frame in frames.items():
-        tables.write_csv(frame, folder / f"{name}.csv")
-    # Arrow wants one type a column: labelled_scans holds numbers and `all`, pretrain_epochs may hold `checkpoint`.
-    words = ["labelled_scans"] if results.cells else []
-    words += ["pretrain_epochs"] if any(cell.pretrain_epochs == CHECKPOINT for cell in results.cells) else []
-    frames["gap"].astype(dict.fromkeys(words, str)).to_parquet(folder / "gap.parquet")
+    exports.write_tables(results, folder)
+    (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
     figures.draw_curves(figures.curve_data(results), folder / "curves.svg")
     figures.draw_gains(figures.gain_data(results), folder / "gap.svg")
-    (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
-    texts_by_name = {"gap": texts.gap_text(results), "matrix": texts.matrix_text(results)}
-    for text in ladder.ladder_text(results, sentences=False):
-        texts_by_name["ladder"] = text
-    for name, text in texts_by_name.items():
-        (folder / f"{name}.tex").write_text(exports.latex(text), encoding="utf-8", newline="\n")
     drawn = {"Learning curves": folder / "curves.svg", "Gain over training from scratch": folder / "gap.svg"}
-    page.write_page(results, per_class, drawn, folder / "index.html")
+    page.write_page(results, tables.all_tables(results)["per_class"], drawn, folder / "index.html")

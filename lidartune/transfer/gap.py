@@ -16,7 +16,7 @@ from scipy.special import stdtrit  # the quantile of scipy.stats.t, without that
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
-FEWEST_BLOCKS = 5  # a percentile interval over fewer blocks of test scans covers too little to be shown
+FEWEST_SEEDS = 5  # over fewer an interval suggests: nothing is called significant
 
 # name -> (role of the run, domain whose test split it is scored on)
 SCORES: dict[str, tuple[str, str]] = {
@@ -192,71 +192,29 @@ def measure(scores: Mapping[str, NDArray[Any]], *, one_network: Collection[str] 
     return result
 
 
+def side(interval: Interval) -> int:
+    """1 where the interval of a difference lies wholly above 0, -1 wholly below, 0 where it holds 0 or is n/a."""
+    return int(interval.low > 0) - int(interval.high < 0)
+
+
 def verdict(interval: Interval) -> str:
-    """What an interval of a difference says: `positive`, `negative`, `not distinguishable` (it holds 0) or `n/a`."""
+    """What an interval of a difference says: `positive`, `negative`, `not distinguishable` (it holds 0) or `n/a`.
+
+    Over fewer than FEWEST_SEEDS seeds it says no more than `suggests positive` or `suggests negative`.
+    """
     if np.isnan(interval.low) or np.isnan(interval.high):
         return "n/a"
-    if interval.low > 0:
-        return "positive"
-    return "negative" if interval.high < 0 else "not distinguishable"
+    word = ("not distinguishable", "positive", "negative")[side(interval)]
+    return f"suggests {word}" if side(interval) and interval.seeds < FEWEST_SEEDS else word
 
 
-def block_counts(blocks: NDArray[Any]) -> Floats:
-    """(..., B, 3, C-1) truth, predicted and hit counts of (..., B, C, C) confusion matrices: all an IoU needs."""
-    counts = np.asarray(blocks, dtype=np.float64)
-    labelled = counts[..., 1:, :]
-    hit = np.diagonal(counts, axis1=-2, axis2=-1)[..., 1:]
-    return np.stack([labelled.sum(-1), labelled.sum(-2)[..., 1:], hit], axis=-2)
-
-
-def block_bootstrap(
-    counts: Floats, minus: Floats | None = None, *, draws: int = 1000, seed: int = 0, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Percentile interval of a mean IoU (or of a difference of two) over resampled blocks of consecutive test scans.
-
-    It says how far the figure hangs on which scans were tested, with the trained networks held fixed; blocks because
-    neighbouring scans resemble each other. It is not the interval over seeds and is reported apart from it. Every draw
-    holds all classes of the split, so that all means are over the same classes.
-
-    Args:
-        counts: (seeds, B, 3, C-1) from `block_counts`; the same blocks are drawn for all seeds, which are averaged.
-        minus: the same for what is subtracted, on the same blocks in the same order.
-
-    Returns:
-        (low, high); nan where there are fewer than FEWEST_BLOCKS blocks, or classes in so few of them that less than
-        one draw in 20 holds them all.
-    """
-    seeds, blocks = counts.shape[:2]
-    if blocks < FEWEST_BLOCKS or seeds == 0:
-        return float("nan"), float("nan")
-    weights = _draw_blocks(counts[:, :, 0].max(0) > 0, draws, np.random.default_rng(seed))
-    if len(weights) < draws:
-        return float("nan"), float("nan")
-
-    def resampled(each: Floats) -> Floats:
-        drawn = np.einsum("rb,sbkc->srkc", weights, each, optimize=True)
-        return nan_mean(iou_from_counts(drawn[:, :, 0], drawn[:, :, 1], drawn[:, :, 2]), axis=-1).mean(0)
-
-    values = resampled(counts) if minus is None else resampled(counts) - resampled(minus)
-    low, high = np.nanquantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return float(low), float(high)
-
-
-def _draw_blocks(present: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> Floats:
-    """(draws, B) how often each block is drawn; fewer rows where 20 tries a draw do not hold all classes often enough.
-
-    Args:
-        present: (B, C-1) the classes of each block's ground truth.
-    """
-    blocks = len(present)
-    there = present[:, present.any(0)].astype(np.float64)
-    kept = np.empty((0, blocks))
-    for _ in range(20):
-        weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=draws).astype(np.float64)
-        kept = np.concatenate([kept, weights[(weights @ there > 0).all(1)]])[:draws]
-        if len(kept) == draws:
-            break
-    return kept
+def interquartile_mean(values: NDArray[Any], axis: int = 0) -> Floats:
+    """Mean of what is left without the lowest and the highest quarter (Agarwal et al. 2021, NeurIPS): of n values that
+    are there, floor(n / 4) fall out at either end. Of fewer than 4 none does: it is then the mean."""
+    ranked = np.moveaxis(np.sort(np.asarray(values, dtype=np.float64), axis=axis), axis, 0)  # nan comes last
+    n = (~np.isnan(ranked)).sum(0)
+    rank = np.arange(len(ranked)).reshape(-1, *[1] * (ranked.ndim - 1))
+    return nan_mean(np.where((rank >= n // 4) & (rank < n - n // 4), ranked, np.nan), axis=0)
 
 
 def area(updates: NDArray[Any], score: NDArray[Any]) -> float:

@@ -12,10 +12,12 @@ import pytest
 from rich.console import Console
 
 from lidartune.report import load_study, write_report
+from lidartune.report.classes import per_class_table
 from lidartune.report.figures import curve_data, gain_data
 from lidartune.report.groups import group_cells
 from lidartune.report.headline import headline
-from lidartune.report.tables import gap_table, learning_table, matrix_table, per_class_table
+from lidartune.report.learning import learning_table
+from lidartune.report.settings import gap_table, matrix_table
 from lidartune.report.terminal import print_tables
 
 from .made_up_study import default_accuracy, make_study

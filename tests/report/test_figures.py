@@ -39,7 +39,7 @@ def test_figures_are_the_same_bytes_twice_and_hold_no_date(finished: Path, tmp_p
 
 
 def test_gains_are_those_of_the_gap_table(finished: Path) -> None:
-    from lidartune.report.tables import gap_table
+    from lidartune.report.settings import gap_table
 
     results = load_study(finished)
     table = gap_table(results)

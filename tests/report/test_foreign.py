@@ -124,7 +124,8 @@ def test_a_study_stands_in_the_same_frame_and_table(finished: Path, logs: tuple[
 
 def rows_of_learning(study: Path) -> list[dict[str, str]]:
     from lidartune.report import load_study
-    from lidartune.report.tables import csv_text, learning_table
+    from lidartune.report.csv_files import csv_text
+    from lidartune.report.learning import learning_table
 
     return list(csv.DictReader(csv_text(learning_table(load_study(study))).splitlines()))
 

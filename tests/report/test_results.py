@@ -11,7 +11,8 @@ import pytest
 
 from lidartune.errors import UserError
 from lidartune.report import load_study
-from lidartune.report.tables import cells_table, gap_table
+from lidartune.report.cells import cells_table
+from lidartune.report.settings import gap_table
 
 from .made_up_study import NAMES, commit, edit, make_study
 

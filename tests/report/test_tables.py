@@ -11,16 +11,12 @@ import pandas as pd
 import pytest
 
 from lidartune.report import load_study
+from lidartune.report.cells import cells_table
+from lidartune.report.classes import per_class_table
+from lidartune.report.csv_files import field_text, write_csv
 from lidartune.report.groups import plain_reason
-from lidartune.report.tables import (
-    cells_table,
-    field_text,
-    gap_table,
-    learning_table,
-    matrix_table,
-    per_class_table,
-    write_csv,
-)
+from lidartune.report.learning import learning_table
+from lidartune.report.settings import gap_table, matrix_table
 
 from .made_up_study import NAMES, edit, make_study
 
@@ -58,8 +54,8 @@ def test_golden_row(hand: Path, tmp_path: Path) -> None:
         "scratch_longer": "0.480000", "full_longer": "0.600000", "full": "", "full_low": "", "domain_gap": "0.350000",
         "domain_gap_low": "0.350000", "gain_equal_finetuning": "0.050000",
         "gain_equal_finetuning_low": f"{0.05 - half:.6f}", "gain_equal_finetuning_high": f"{0.05 + half:.6f}",
-        "gain_equal_finetuning_verdict": "positive", "gain_equal_total": "-0.030000",
-        "gain_equal_total_verdict": "negative", "jumpstart": "0.180000", "forgetting": "0.250000",
+        "gain_equal_finetuning_verdict": "suggests positive", "gain_equal_total": "-0.030000",
+        "gain_equal_total_verdict": "suggests negative", "jumpstart": "0.180000", "forgetting": "0.250000",
         "gap_closed": "0.625000", "gap_closed_low": f"{0.625 - half / 0.4:.6f}", "gap_closed_scratch": "0.500000",
         "gap_closed_scratch_longer": "0.700000", "ceiling_real": "0.950000", "finetuned_pixels": "0.450000",
         "finetuned_no_vote": "0.450000", "gain_over_real_control": "0.020000",
@@ -115,7 +111,7 @@ def test_a_class_outside_the_real_test_split_is_na_and_a_harmed_class_is_flagged
 
     study = make_study(tmp_path, accuracy=accuracy, real_classes=range(1, 11), curves=False)
     table = per_class_table(load_study(study)).set_index("class")
-    assert table["negative_transfer_equal_finetuning"].eq("yes").to_numpy().nonzero()[0].tolist() == [2]
+    assert table["negative_transfer_equal_finetuning"].eq("suggested").to_numpy().nonzero()[0].tolist() == [2]
     assert table.loc[3, "gain_equal_finetuning"] == pytest.approx(-0.2)
     assert table.loc[4, "negative_transfer_equal_finetuning"] == "no"
     outside = table.loc[11]
