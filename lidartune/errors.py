@@ -27,6 +27,11 @@ class UserError(Exception):
         self.what = what
         self._parts = {name: None if value is None else str(value) for name, value in parts}
 
+    def parts(self) -> dict[str, str | None]:
+        """What it was made of, as plain values: `UserError(**error.parts())` says the same."""
+        found = self._parts | {"do": self._parts["next"]}
+        return {"what": self.what} | {name: found[name] for name in ("where", "found", "wanted", "do")}
+
     def within(self, place: str) -> UserError:
         """The same error where what it names as its place is a part of `place`: `study.yaml: network` and `inputs`."""
         where, found, wanted, do = self._parts.values()

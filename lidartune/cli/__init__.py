@@ -49,7 +49,7 @@ GO_ON = {
 def run(command: click.Command) -> None:
     """Runs a command and exits: 0 done, 1 the input is wrong, 2 some cells failed, 130 interrupted."""
     logging.captureWarnings(True)
-    _answer_interrupts_at_once()
+    _answer_interrupts_at_once(_left_by(command))
     try:
         status = command.main(standalone_mode=False)
     except UserError as error:
@@ -61,30 +61,47 @@ def run(command: click.Command) -> None:
         usage = f"\n  {error.ctx.get_usage()}" if error.ctx else ""
         _fail(error.format_message() + usage, 1)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; " + GO_ON.get(_called(command), "the same command starts from the beginning"), 130)
+        _fail("interrupted; " + _left_by(command), 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _called(command: click.Command) -> str:
-    """The name of the command that the user typed: `study` for the scripts under `study/`."""
-    if not isinstance(command, click.Group):
-        return "study"
-    return next((word for word in sys.argv[1:] if word in command.commands), "")
+def _left_by(command: click.Command) -> str:
+    """What an interrupt leaves of the command that the user typed; the scripts under `study/` are no group."""
+    name = "study"
+    if isinstance(command, click.Group):
+        name = next((word for word in sys.argv[1:] if word in command.commands), "")
+    return GO_ON.get(name, "the same command starts from the beginning")
 
 
-def _answer_interrupts_at_once() -> None:
-    """Ctrl-C is answered before processes and files are put away, which may take seconds."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        return
+def _answer_interrupts_at_once(left: str) -> None:
+    """Ctrl-C and SIGTERM are answered before processes and files are put away, which may take seconds.
+
+    The second ends the process where it stands: whatever must be whole is written so that it is at every moment, and
+    the processes that this one started end with it.
+    """
     owner = os.getpid()
+    free = [number for number, default in _INTERRUPTS.items() if signal.getsignal(number) is default]
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for other in free:
+            signal.signal(other, end_at_once)
         if os.getpid() == owner:  # a fork of this process has the handler too
-            os.write(2, b"\nstopping ...")  # a print in a handler may meet itself
+            os.write(2, b"\nstopping ... (once more ends it at once)")  # a print in a handler may meet itself
+        elif number == signal.SIGTERM:
+            os._exit(128 + number)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, stop)
+    def end_at_once(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            cursor = b"\x1b[?25h" if os.isatty(2) else b""  # a live table hides it
+            os.write(2, cursor + f"\nended at once; {left}\n".encode())
+        os._exit(130)
+
+    for number in free:
+        signal.signal(number, stop)
+
+
+_INTERRUPTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 def _fail(message: str, status: int) -> None:

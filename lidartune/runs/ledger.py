@@ -40,17 +40,28 @@ class RunData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Note:
+    """What a person should read once: `told`, of `about`; runs that are alike tell the same about different things."""
+
+    told: str
+    about: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.told}" if self.about else self.told
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochDone:
     """An epoch that has just been committed; `kept` says that its weights and test scores are there to stay.
 
-    `notes` are lines that a person should read once, at epoch 0.
+    `notes` come with epoch 0.
     """
 
     epoch: int
     kept: bool
     scans_per_second: float
     validation: dict[str, Any]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +107,7 @@ class Ledger:
             kept=epoch in wanted,
             scans_per_second=rate,
             validation=row["validation"],
-            notes=tuple(row.get("notes", ())),
+            notes=_notes(state) if epoch == 0 else (),
         )
 
     def _commit_state(self, scored: TrainingState, state: TrainingState) -> None:
@@ -129,8 +140,8 @@ class Ledger:
         if has_pictures(epoch):
             files = {_picture_file(d): self._picture(d, self.data.validation[d], classify) for d in DOMAINS}
         if epoch == 0:
-            load = (state.load.sentence(),) if state.load else ()
-            row |= {"notes": [*load, *state.notes]} if load + state.notes else {}
+            notes = [str(note) for note in _notes(state)]
+            row |= {"notes": notes} if notes else {}
             files |= {"load.json": _json(state.load.as_dict())} if state.load else {}
             row |= {"adaptation": state.adaptation} if state.adaptation is not None else {}
         self.store.commit(run, epoch, "metrics", files | {"metrics.json": _json(row)})
@@ -167,6 +178,11 @@ class Ledger:
 
     def _stream(self, domain: Domain, scans: Sequence[ScanFile]) -> Iterator[PreparedScan]:
         return self.data.readers[domain].stream(scans, self.spec.canvas)
+
+
+def _notes(state: TrainingState) -> tuple[Note, ...]:
+    load = (Note(about=state.load.origin(), told=state.load.told()),) if state.load else ()
+    return load + tuple(Note(told=note) for note in state.notes)
 
 
 def has_pictures(epoch: int) -> bool:

@@ -5,13 +5,15 @@
     results/runs/<run>/epoch-000026/inside-000120/        the run after 120 updates of an epoch that is not done
 
 Something is there when its commit file is whole; that file is written last. Every attempt writes its data under names
-of its own, so attempts never mix, and the first commit stays. Nothing relies on rename, append or clocks.
+of its own, so attempts never mix, and the first commit stays. Nothing relies on rename, append or clocks. Where there
+are hard links, an attempt that wakes up late cannot even touch the commit that another has made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterable
@@ -26,6 +28,10 @@ from lidartune.errors import UserError, nearest
 Kind = Literal["metrics", "test", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
 _INSIDE = re.compile(r"inside-(\d{6,})")
+
+
+class CannotWrite(UserError):
+    """The results folder takes no more: full, read-only or gone. What is committed stays."""
 
 
 class Store:
@@ -46,7 +52,9 @@ class Store:
 
     def write_spec(self, run: str, spec: dict[str, Any]) -> None:
         """Records what the run is; the same text however often it is written."""
-        self._write(f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode())
+        path, content = f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode()
+        if self._read(path) != content:  # whole at every moment: runs that start from this one read it
+            self._write(path, content)
 
     def runs(self) -> list[str]:
         """The runs that have begun, by name."""
@@ -90,15 +98,21 @@ class Store:
         if self._commit(run, epoch, kind) is not None:
             return
         attempt = uuid.uuid4().hex[:8]
-        entries = {}
-        for name, content in files.items():
-            stem, dot, suffix = name.rpartition(".")
-            path = f"{stem}-{attempt}{dot}{suffix}"
-            self._write(f"{_place(run, epoch, kind)}/{path}", content)
-            entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        if self._commit(run, epoch, kind) is None:
-            text = json.dumps({"files": entries}, indent=1, sort_keys=True)
-            self._write(f"{_place(run, epoch, kind)}/commit.json", text.encode())
+        place, entries = _place(run, epoch, kind), {}
+        try:
+            for name, content in files.items():
+                stem, dot, suffix = name.rpartition(".")
+                path = f"{stem}-{attempt}{dot}{suffix}"
+                self._write(f"{place}/{path}", content)
+                entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            if self._commit(run, epoch, kind) is None:
+                text = json.dumps({"files": entries}, indent=1, sort_keys=True).encode()
+                self._write_first(f"{place}/commit.json", text, attempt)
+        except CannotWrite:
+            for entry in entries.values():
+                with suppress(OSError):  # the room that they take
+                    self._fs.delete_file(f"{self._root}/{place}/{entry['path']}")
+            raise
 
     def read(self, run: str, epoch: int, kind: Kind, name: str) -> bytes:
         """The content of a committed file, checked against its commit."""
@@ -185,19 +199,47 @@ class Store:
     # -- commits, of any kind ---------------------------------------------------------------------------------------
 
     def _commit(self, run: str, epoch: int, kind: str) -> dict[str, Any] | None:
-        content = self._read(f"{_place(run, epoch, kind)}/commit.json")
-        try:
-            return json.loads(content) if content else None
-        except ValueError:  # cut off while it was written: not committed
-            return None
+        return _whole(self._read(f"{_place(run, epoch, kind)}/commit.json"))
 
     # -- files ------------------------------------------------------------------------------------------------------
 
     def _write(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
-        self._fs.create_dir(target.rpartition("/")[0], recursive=True)
-        with self._fs.open_output_stream(target) as stream:
-            stream.write(content)
+        try:
+            self._fs.create_dir(target.rpartition("/")[0], recursive=True)
+            with self._fs.open_output_stream(target) as stream:
+                stream.write(content)
+        except OSError as error:
+            with suppress(OSError):  # the room that half a file takes
+                self._fs.delete_file(target)
+            raise CannotWrite(
+                "the results folder cannot be written",
+                where=f"{self.results}/{path}",
+                found=os.strerror(error.errno) if error.errno else error,
+                do="make room, or make it writable, and run the same command again: what is committed stays",
+            ) from None
+
+    def _write_first(self, path: str, content: bytes, attempt: str) -> None:
+        """Writes a file that is there whole or not at all; one that is there already stays, if it is whole.
+
+        It is linked to its name. Where there are no hard links, and on S3, it is written, over that of another attempt
+        which came between: both say the same.
+        """
+        if not isinstance(self._fs, fs.LocalFileSystem):
+            return self._write(path, content)
+        target = f"{self._root}/{path}"
+        work = f"{path}.{attempt}"
+        self._write(work, content)
+        try:
+            os.link(f"{self._root}/{work}", target)
+        except FileExistsError:
+            if not _whole(self._read(path)):  # of a folder that has no links, and a process that was killed
+                os.replace(f"{self._root}/{work}", target)
+        except OSError:
+            self._write(path, content)
+        finally:
+            with suppress(OSError):
+                os.unlink(f"{self._root}/{work}")
 
     def _read(self, path: str) -> bytes | None:
         try:
@@ -209,6 +251,14 @@ class Store:
     def _names(self, path: str) -> list[str]:
         selector = fs.FileSelector(f"{self._root}/{path}", allow_not_found=True)
         return [info.base_name for info in self._fs.get_file_info(selector)]
+
+
+def _whole(commit: bytes | None) -> dict[str, Any] | None:
+    """A commit file's content; None where it is not there, or was cut off while it was written."""
+    try:
+        return json.loads(commit) if commit else None
+    except ValueError:
+        return None
 
 
 def _place(run: str, epoch: int, kind: str) -> str:

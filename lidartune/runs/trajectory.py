@@ -86,6 +86,11 @@ class Trajectory:
                     self._ledger.commit_test(self._ledger.scored(state), state.epoch)
                     announce(EpochDone(epoch=state.epoch, kept=True, scans_per_second=0.0, validation={}))
                 while state.epoch < missing[0]:
+                    if self.store.has(run, state.epoch + 1, "metrics"):  # of another attempt, which may be further
+                        nearer = self._towards(missing[0], state)
+                        if nearer is not None and nearer is not state:
+                            state = nearer
+                            continue
                     self._train(state, wanted, announce)
 
     @cached_property

@@ -40,8 +40,12 @@ class LoadReport:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def sentence(self) -> str:
-        """One line for the log."""
+    def origin(self) -> str:
+        """The milestone."""
+        return f"starts from {self.run}, epoch {self.epoch} (weights {self.sha256[:12]})"
+
+    def told(self) -> str:
+        """What came over from there; alike for runs of one kind."""
         parts = ", ".join(f"{part} {count}" for part, count in self.placed.items() if count)
         said = [f"{sum(self.placed.values())} tensors placed ({parts})"]
         said += [f"{self.reinitialized[part]} of the {part} drawn anew ({why})" for part, why in self.why.items()]
@@ -52,7 +56,7 @@ class LoadReport:
             said.append("optimiser fresh")
         said += [f"{self.normalization} normalisation"] if self.normalization != "carried" else []
         said += [f"learning rate goes on at update {self.behind:,}"] if self.behind else []
-        return f"starts from {self.run}, epoch {self.epoch} (weights {self.sha256[:12]}): {', '.join(said)}"
+        return ", ".join(said)
 
 
 def parts_of(names: Iterable[str]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,8 +37,9 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray
 
-    for name in ("ray", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of lost workers: tuning/lost.py has a line
+    answer_to_sigterm = signal.getsignal(signal.SIGTERM)  # Ray puts its own in its place
     if address is None:
         ray.init(
             address="local",
@@ -57,10 +59,16 @@ def ray_cluster(address: str | None) -> Iterator[None]:
                 found=str(error).splitlines()[0],
                 do="run this on a node of the cluster, or leave --address out",
             ) from None
+    signal.signal(signal.SIGTERM, answer_to_sigterm)
+    ray._private.worker.print_to_stdstream = _not_printed
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _not_printed(data: object, ignore_prefix: bool) -> None:
+    """Takes the place of Ray's printing what its daemons tell of lost workers, which no setting of Ray's turns off."""
 
 
 def slots(resources: Resources) -> int:

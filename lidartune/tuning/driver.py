@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,10 +20,12 @@ from lidartune.transfer.data import WORLD_MISSING, check_rings, check_scans, ope
 from lidartune.tuning.cluster import ray_cluster, slots
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.nodes import check_nodes
+from lidartune.tuning.schedule import Failure
 from lidartune.tuning.search import CellSource, WholeGrid
 from lidartune.tuning.study import Study, bring_checkpoints, describe, open_study, record, replaced
 from lidartune.tuning.trials import run_trials
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 TENSORBOARD_SHOWS = 40
 """Runs that TensorBoard shows without being asked; of more it shows none."""
 
@@ -70,6 +74,8 @@ def run_study(
         record(study, command)
         rewrite_events(study.folder, results / "runs")
         report = write_report(study.folder, console=console)
+    for line in failed_runs(study.schedule.failures):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"\nreport       {report / 'index.html'}", highlight=False, soft_wrap=True)
     console.print(_tensorboard(study), highlight=False, soft_wrap=True)
     if len(study.plan.works) > TENSORBOARD_SHOWS:
@@ -79,6 +85,16 @@ def run_study(
             highlight=False,
         )
     return 2 if study.schedule.failures else 0
+
+
+def failed_runs(failures: Mapping[str, Failure], limit: int = 12) -> list[str]:
+    """Each failed run with its reason and its log, and how many runs wait for one of them in vain."""
+    failed = {run: failure for run, failure in sorted(failures.items()) if failure.kind == "failed"}
+    lines = [f"failed  {run}: {f.message}\n        log: {f.log or 'none'}" for run, f in failed.items()]
+    if len(lines) > limit:
+        lines[limit:] = [f"and {len(lines) - limit} more failed runs, see failures.json"]
+    blocked = len(failures) - len(failed)
+    return lines + ([f"blocked {blocked} runs that need one of these"] if blocked else [])
 
 
 def _tensorboard(study: Study) -> str:
@@ -119,5 +135,14 @@ def _only_driver(results: Path, study: str) -> Iterator[None]:
         ) from None
     try:
         yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise UserError(
+            "the results folder cannot be written",
+            where=error.filename or results,
+            found=os.strerror(error.errno),
+            do="make room, or make it writable, and run the same command again: what is committed stays",
+        ) from None
     finally:
         lock.release()

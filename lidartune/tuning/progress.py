@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +12,16 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from lidartune.report.tensorboard import StudyWriter
 
-LINES_WITHOUT_TERMINAL = 20
+LINES_WITHOUT_TERMINAL = 10
+SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BEFORE_ESTIMATE = 10.0
+SECONDS_WITHOUT_ROOM = 60.0
+BAR_COLUMNS = 40
 
 
 @dataclass(kw_only=True)
@@ -53,8 +58,9 @@ class StudyProgress(Callback):
         self._began: float | None = None
         self._running: dict[str, _Running] = {}
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._lines, self._next_line = 0, 1
+        self._lines, self._next_line, self._line_at = 0, 1, -SECONDS_BETWEEN_LINES
         self._said: set[str] = set()
+        self._no_room_since: float | None = None
 
     def __enter__(self) -> StudyProgress:
         if self._live:
@@ -65,6 +71,17 @@ class StudyProgress(Callback):
         if self._live:
             self._live.stop()
 
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Says once when trials have waited a minute with none running: their machine may be gone for good."""
+        if self._running or not any(trial.status == Trial.PENDING for trial in trials):
+            self._no_room_since = None
+        elif self._no_room_since is None:
+            self._no_room_since = time.monotonic()
+        elif time.monotonic() - self._no_room_since > SECONDS_WITHOUT_ROOM and "no room" not in self._said:
+            self._said.add("no room")
+            text = "  no machine has room for a trial; the study waits for one (Ctrl-C ends it, and it can go on later)"
+            self._console.print(text, highlight=False)
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._running[trial.trial_id] = _Running(run=str(trial), last=max(trial.config["epochs"]))
         self._show()
@@ -74,7 +91,7 @@ class StudyProgress(Callback):
     ) -> None:
         running = self._running.get(trial.trial_id)
         for note in result.get("notes", ()):
-            self._say_once(str(trial), note)
+            self._say_once(str(trial), **note)
         if running is None or not result.get("miou"):
             return
         if running.epoch is None:
@@ -84,12 +101,16 @@ class StudyProgress(Callback):
             self._done += 1
         running.epoch, running.miou = result["epoch"], result["miou"]
         running.scans_per_second = result["scans_per_second"]
-        if running.run not in self._writer.names:
-            self._writer = self._make_writer()
-        self._writer.epoch(running.run, result["epoch"])
+        with suppress(OSError):  # a full disk ends the study elsewhere; all events are written anew at its end
+            if running.run not in self._writer.names:
+                self._writer = self._make_writer()
+            self._writer.epoch(running.run, result["epoch"])
         self._show()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._running.pop(trial.trial_id, None)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._running.pop(trial.trial_id, None)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -98,26 +119,31 @@ class StudyProgress(Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def _say_once(self, run: str, note: str) -> None:
-        """Prints what a run has to tell, unless another has told the same but for the names in it."""
-        what = note.rpartition("): ")[2]
-        if what not in self._said:
-            self._said.add(what)
-            self._console.print(f"  {run}: {note}", highlight=False)
+    def _say_once(self, run: str, told: str, about: str) -> None:
+        """Prints what a run has to tell, unless another has told the same."""
+        if told not in self._said:
+            self._said.add(told)
+            text = ": ".join(part for part in (run, about, told) if part)
+            self._console.print(f"  {text}", highlight=False, soft_wrap=True)
 
     def _show(self) -> None:
-        """Redraws the live table; where nobody watches, prints a line for each twentieth of the work."""
+        """Redraws the live table; where nobody watches, prints a line for each tenth of the work, but not too often."""
         if self._live:
-            self._live.update(self._picture())
-        elif self._done >= self._next_line and self._lines < LINES_WITHOUT_TERMINAL:
-            self._next_line = self._done + max(1, (self._done + self._epochs_left()) // LINES_WITHOUT_TERMINAL)
-            self._lines += 1
+            return self._live.update(self._picture())
+        now = time.monotonic()
+        if (
+            self._done >= self._next_line
+            and self._lines < LINES_WITHOUT_TERMINAL
+            and now - self._line_at >= SECONDS_BETWEEN_LINES
+        ):
+            self._next_line = self._done + max(1, -(-self._total() // LINES_WITHOUT_TERMINAL))
+            self._lines, self._line_at = self._lines + 1, now
             self._console.print(self._summary(), highlight=False)
 
     def _summary(self) -> str:
         seconds = time.monotonic() - self._began if self._began else 0.0
-        total = self._done + self._epochs_left()
-        text = f"{100 * self._done // max(1, total):3d} %  {self._done} of {total} epochs, {duration(seconds)} so far"
+        total = self._total()
+        text = f"{100 * self._done // total:3d} %  {self._done} of {total} epochs, {duration(seconds)} so far"
         if seconds < SECONDS_BEFORE_ESTIMATE:
             return text
         return f"{text}, about {duration(seconds / max(1, self._done) * (total - self._done))} left"
@@ -130,7 +156,13 @@ class StudyProgress(Callback):
             scores = [f"{100 * trial.miou[d]:.1f}" if d in trial.miou else "" for d in ("synthetic", "real")]
             epoch = "starting" if trial.epoch is None else f"{trial.epoch}/{trial.last}"
             table.add_row(trial.run, epoch, *scores, f"{trial.scans_per_second:.1f}", trial.time_left())
-        return Group(table, self._summary())
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(ProgressBar(total=self._total(), completed=self._done, width=BAR_COLUMNS), self._summary())
+        return Group(table, bar)
+
+    def _total(self) -> int:
+        """Epochs of this call, done and left; at least 1."""
+        return max(1, self._done + self._epochs_left())
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
+from lidartune.errors import UserError
+from lidartune.tuning.lost import what_died
 from lidartune.tuning.schedule import Failure, Schedule
 
 
@@ -33,13 +35,27 @@ class WholeGrid:
 class RunSearch(Searcher):
     """Suggests runs, never cells: a trial of Tune is one run with the epochs of it that are wanted.
 
-    It answers None only while something runs; otherwise Tune would ask for ever. `keep_log` writes the log of a failed
-    run and returns its path.
+    It answers None only while something runs; otherwise Tune would ask for ever.
+
+    Args:
+        keep_log: writes the log of a failed run and returns its path.
+        lost_words: what Ray said of the workers that a trial has lost.
+
+    Attributes:
+        halted: why no run can go on, such as a full disk; Tune is to be stopped then.
     """
 
-    def __init__(self, schedule: Schedule, source: CellSource, keep_log: Callable[[str, str], str]):
+    def __init__(
+        self,
+        schedule: Schedule,
+        source: CellSource,
+        keep_log: Callable[[str, str], str],
+        lost_words: Callable[[str], str] = lambda trial_id: "",
+    ):
         super().__init__(metric="epoch", mode="max")
+        self.halted: UserError | None = None
         self._keep_log = keep_log
+        self._lost_words = lost_words
         self._schedule = schedule
         self._source = source
         self._trials: dict[str, str] = {}
@@ -63,16 +79,22 @@ class RunSearch(Searcher):
         run = self._trials.pop(trial_id, None)
         if run is None:
             return
-        result = result or {}
+        try:
+            self._schedule.end(run, self._failure(run, trial_id, result or {}, error))
+            self._source.settle()
+        except UserError as reason:  # raised here, it would reach nobody
+            self.halted = self.halted or reason
+
+    def _failure(self, run: str, trial_id: str, result: dict[str, Any], error: bool) -> Failure | None:
+        if "halts" in result:
+            raise UserError(**dict(result["halts"]))
         if "failure" in result:
-            log = self._keep_log(run, result["log"])
-            self._schedule.end(run, Failure(kind="failed", message=result["failure"], log=log))
-        elif error or "finished" not in result:
-            message = "its worker process was lost, more often than it is tried again"
-            self._schedule.end(run, Failure(kind="failed", message=message))
-        else:
-            self._schedule.end(run)
-        self._source.settle()
+            return Failure(kind="failed", message=result["failure"], log=self._keep_log(run, result["log"]))
+        if error or "finished" not in result:
+            words = self._lost_words(trial_id)
+            message = f"its worker was lost more often than it is tried again; at last {what_died(words)}"
+            return Failure(kind="failed", message=message, log=self._keep_log(run, words))
+        return None
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the one truth, and Tune's own state is never restored."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from lidartune.config import StudyConfig, from_dict
 from lidartune.errors import UserError
 from lidartune.runs.ledger import EpochDone, RunData
 from lidartune.runs.spec import DOMAINS, UNLABELLED, Domain, RunSpec, other_domain
-from lidartune.runs.store import Store
+from lidartune.runs.store import CannotWrite, Store
 from lidartune.runs.trajectory import Trajectory
 from lidartune.scans import ScanFile
 from lidartune.scoring.confusion import ConfusionMatrix
@@ -29,12 +30,15 @@ def run_trial(config: dict[str, Any], *, study: str, results: str) -> None:
     """Carries out `config["spec"]` until `config["epochs"]` are in the store, reporting every committed epoch.
 
     A failure is reported as a value: a trial that raises vanishes from Tune's tables and is tried again, which would
-    only repeat a diverged loss. What is left to raise is the loss of the process itself.
+    only repeat a diverged loss. What is left to raise is the loss of the process itself. `halts` says that no run can
+    go on.
     """
     try:
         spec = RunSpec.from_dict(config["spec"])
         _trajectory(spec, study, results).carry_out(config["epochs"], _report)
         tune.report({"epoch": max(config["epochs"]), "finished": True})
+    except CannotWrite as error:
+        tune.report({"epoch": -1, "halts": list(error.parts().items())})
     except (UserError, TrainingDiverged) as error:
         _report_failure(" ".join(str(error).split()), traceback.format_exc())
     except Exception as error:
@@ -122,7 +126,7 @@ def _report(done: EpochDone) -> None:
             "kept": done.kept,
             "miou": scores,
             "scans_per_second": done.scans_per_second,
-            "notes": list(done.notes),
+            "notes": [asdict(note) for note in done.notes],
         }
     )
 

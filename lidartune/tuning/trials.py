@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -16,22 +13,25 @@ from rich.console import Console
 from lidartune.config import as_dict
 from lidartune.report.tensorboard import StudyWriter
 from lidartune.runs.spec import RunSpec
+from lidartune.tuning.lost import LOST_WORKER_RETRIES, LostWorkers
 from lidartune.tuning.progress import StudyProgress
 from lidartune.tuning.search import CellSource, RunSearch
 from lidartune.tuning.study import Study
 from lidartune.tuning.trainable import run_trial
-
-LOST_WORKER_RETRIES = 3
+from lidartune.whole_file import write_whole
 
 
 def run_trials(study: Study, source: CellSource, console: Console, at_once: int) -> None:
-    """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already."""
+    """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already.
+
+    Raises:
+        UserError: when no run can go on, because the results folder is full, say.
+    """
     config, resources = study.config, study.config.resources
 
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
         return str(path)
 
     trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=str(study.results))
@@ -39,11 +39,13 @@ def run_trials(study: Study, source: CellSource, console: Console, at_once: int)
     progress = StudyProgress(
         console, lambda: StudyWriter(study.folder, study.results / "runs"), study.schedule.epochs_left
     )
-    with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress, _sigterm_as_interrupt():
+    lost = LostWorkers(console)
+    search = RunSearch(study.schedule, source, keep_log, lost.words)
+    with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress:
         tune.Tuner(
             tune.with_resources(trainable, needs),
             tune_config=tune.TuneConfig(
-                search_alg=RunSearch(study.schedule, source, keep_log),
+                search_alg=search,
                 num_samples=-1,
                 max_concurrent_trials=at_once,
                 reuse_actors=True,
@@ -53,27 +55,29 @@ def run_trials(study: Study, source: CellSource, console: Console, at_once: int)
             run_config=tune.RunConfig(
                 storage_path=scratch,  # Tune's own files: of no use once the study is over
                 verbose=0,
-                callbacks=[progress],
+                callbacks=[progress, lost, _Halt(search)],
                 failure_config=tune.FailureConfig(max_failures=LOST_WORKER_RETRIES),
             ),
         ).fit()
+    if search.halted:
+        raise search.halted
+
+
+class _Halt(tune.Callback):
+    """Ends Tune where no run can go on: what is raised between two of its steps reaches who started it."""
+
+    def __init__(self, search: RunSearch):
+        self._search = search
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._search.halted:
+            raise self._search.halted
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
 def _run_name(trial: Trial) -> str:
     return RunSpec.from_dict(trial.config["spec"]).folder
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the study as Ctrl-C does."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 

@@ -56,6 +56,27 @@ def test_an_interrupt_is_answered_at_once_and_says_what_is_left(arguments: list[
     started.send_signal(signal.SIGINT)
     begun = time.monotonic()
     first = os.read(started.stderr.fileno(), 100)
-    assert first == b"\nstopping ..." and time.monotonic() - begun < 0.4, "before what takes its time is put away"
+    assert first == b"\nstopping ... (once more ends it at once)"
+    assert time.monotonic() - begun < 0.4, "before what takes its time is put away"
     _, rest = started.communicate(timeout=30)
     assert (started.returncode, rest.decode()) == (130, f"\ninterrupted; {said}\n")
+
+
+@pytest.mark.parametrize("second", [None, signal.SIGINT, signal.SIGTERM])
+def test_sigterm_is_an_interrupt_and_the_second_ends_it_at_once(second: signal.Signals | None) -> None:
+    waits = 0.5 if second is None else 60
+    script = SCRIPT.replace("time.sleep(0.5)", f"time.sleep({waits})")
+    started = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert started.stdout is not None and started.stderr is not None
+    assert started.stdout.readline() == b"at work\n"
+    started.send_signal(signal.SIGTERM)
+    os.read(started.stderr.fileno(), 100)
+    word = "interrupted"
+    if second is not None:
+        word = "ended at once"
+        started.send_signal(second)
+    _, rest = started.communicate(timeout=30)
+    said = "what is committed stays, and the same command goes on from there"
+    assert (started.returncode, rest.decode()) == (130, f"\n{word}; {said}\n")

@@ -1,7 +1,8 @@
-"""A run in a process of its own, which may end in the middle of a file: `python -m tests.runs.killed STUDY ...`.
+"""A run in a process of its own, which may end or stand still: `python -m tests.runs.killed STUDY ...`.
 
-Arguments: the study as JSON, the results folder, a role, the last epoch, and a part of a path: of the first file whose
-path holds it, half is written, and the process is killed; after a "+" the whole file. "-" kills nothing.
+Arguments: the study as JSON, the results folder, a role, the last epoch, a part of a path, and what happens at the
+first file whose path holds it: `kill` writes half of it and kills the process, `kill-after` writes it first; `wait` waits
+before it is written, until a file `go-on` lies in the results folder. "-" as the part of a path lets nothing happen.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -24,20 +26,26 @@ from .conftest import open_tiny
 CELL = dataclasses.replace(WIDER, width=32)
 
 
-def main(study: str, results: str, role: str, last: str, cut: str) -> None:
+def main(study: str, results: str, role: str, last: str, part: str, event: str) -> None:
     torch.set_num_threads(1)
     write = Store._write
 
-    def cut_off(self: Store, path: str, content: bytes) -> None:
-        if cut != "-" and cut.removeprefix("+") in path:
-            write(self, path, content if cut.startswith("+") else content[: len(content) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
+    def disturbed(self: Store, path: str, content: bytes) -> None:
+        if part != "-" and part in path:
+            if event.startswith("kill"):
+                write(self, path, content if event == "kill-after" else content[: len(content) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            Path(results, "waits").touch()
+            while not Path(results, "go-on").exists():
+                time.sleep(0.02)
         write(self, path, content)
 
-    Store._write = cut_off  # type: ignore[method-assign]
+    Store._write = disturbed  # type: ignore[method-assign]
     tiny = open_tiny(from_dict(json.loads(study)), CELL)
     milestone = tiny.plan.roles[CELL][role]
-    tiny.trajectory(milestone, Path(results), checkpoint_minutes=0).carry_out([int(last)], lambda done: None)
+    tiny.trajectory(milestone, Path(results), checkpoint_minutes=0).carry_out(
+        [int(last)], lambda done: print(done.epoch, "trained" if done.scans_per_second else "there", flush=True)
+    )
 
 
 if __name__ == "__main__":

@@ -264,7 +264,7 @@ def test_the_load_report_counts_every_tensor_and_says_why_one_is_new(plain: Pret
     assert report["why"] == {"head": "recipe.start.head is new"}
     assert (report["run"], report["epoch"]) == (plain.spec.folder, EPOCH)
     assert report["sha256"] == hashlib.sha256(content).hexdigest()
-    note = next(epoch.notes for epoch in done if epoch.epoch == 0)[0]
+    note = str(next(epoch.notes for epoch in done if epoch.epoch == 0)[0])
     assert f"starts from {plain.spec.folder}, epoch 2" in note and "2 of the head drawn anew" in note
     assert "optimiser kept" in note
     row = Store(plain.results).read_json(spec.folder, 0, "metrics", "metrics.json")
@@ -283,7 +283,7 @@ def test_classes_that_are_never_seen_are_said_once(
     monkeypatch.setattr(begin, "class_counts", lambda labels: counts(labels) * (np.arange(20) != 3))
     done: list[EpochDone] = []
     plain.study.trajectory_of(plain.spec, tmp_path).carry_out([EPOCH], done.append)
-    said = [note for epoch in done for note in epoch.notes]
+    said = [str(note) for epoch in done for note in epoch.notes]
     assert said == ["never seen in the 4 training scans: motorcycle"]
     assert [epoch.epoch for epoch in done if epoch.notes] == [0]
 
