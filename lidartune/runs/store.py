@@ -5,7 +5,8 @@
     results/runs/<run>/epoch-000026/inside-000120/        the run after 120 updates of an epoch that is not done
 
 Something is there when its commit file is whole; that file is written last. Every attempt writes its data under names
-of its own, so attempts never mix, and the first commit stays. Nothing relies on rename, append or clocks.
+of its own, so attempts never mix, and the first commit stays: its file is one that only one attempt can write. Nothing
+relies on rename, append or clocks.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from pyarrow import fs
-
 from lidartune.errors import UserError, nearest
+from lidartune.runs.files import is_uri, open_files
 
 Kind = Literal["metrics", "test", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
@@ -32,34 +31,36 @@ class Store:
     """Reads and commits under `<results>/runs`.
 
     Args:
-        results: a local folder or a URI that pyarrow understands (`s3://bucket/folder`).
+        results: a folder, or `s3://bucket/folder`.
+
+    Raises:
+        UserError: here for a URI that cannot be used, everywhere for a bucket that cannot; a folder raises OSError.
     """
 
     def __init__(self, results: str | Path):
-        self.results = str(results)
-        if "://" in self.results:
-            self._fs, self._root = fs.FileSystem.from_uri(self.results)
-        else:
-            self._fs, self._root = fs.LocalFileSystem(), str(Path(results).absolute())
+        self.results = str(results).rstrip("/") if is_uri(results) else str(results)
+        self.files = open_files(results)
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
     def write_spec(self, run: str, spec: dict[str, Any]) -> None:
         """Records what the run is; the same text however often it is written."""
-        self._write(f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode())
+        path, text = f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode()
+        if self.files.read(path) != text:
+            self.files.write(path, text)
 
     def runs(self) -> list[str]:
         """The runs that have begun, by name."""
-        return sorted(self._names("runs"))
+        return sorted(self.files.names("runs"))
 
     def has_spec(self, run: str) -> bool:
         """Whether it is recorded what the run is."""
-        return self._read(f"runs/{run}/spec.json") is not None
+        return self.files.read(f"runs/{run}/spec.json") is not None
 
     def read_spec(self, run: str) -> dict[str, Any]:
         """What `write_spec` recorded. Raises UserError where there is no such run, or its record is damaged."""
         where = f"{self.results}/runs/{run}/spec.json"
-        content = self._read(f"runs/{run}/spec.json")
+        content = self.files.read(f"runs/{run}/spec.json")
         if content is None:
             known = self.runs()
             do = nearest(run, known) if known else "give a folder results/runs/<name>-<id>"
@@ -74,7 +75,7 @@ class Store:
 
     def epochs(self, run: str, kind: Kind) -> list[int]:
         """The epochs for which this kind is committed, in order."""
-        names = (_EPOCH.fullmatch(name) for name in self._names(f"runs/{run}"))
+        names = (_EPOCH.fullmatch(name) for name in self.files.names(f"runs/{run}"))
         return sorted(epoch for match in names if match and self.has(run, epoch := int(match[1]), kind))
 
     # -- commits ----------------------------------------------------------------------------------------------------
@@ -94,11 +95,16 @@ class Store:
         for name, content in files.items():
             stem, dot, suffix = name.rpartition(".")
             path = f"{stem}-{attempt}{dot}{suffix}"
-            self._write(f"{_place(run, epoch, kind)}/{path}", content)
+            self.files.write(f"{_place(run, epoch, kind)}/{path}", content)
             entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        if self._commit(run, epoch, kind) is None:
-            text = json.dumps({"files": entries}, indent=1, sort_keys=True)
-            self._write(f"{_place(run, epoch, kind)}/commit.json", text.encode())
+        text = json.dumps({"files": entries}, indent=1, sort_keys=True).encode()
+        commit = f"{_place(run, epoch, kind)}/commit.json"
+        while not self.files.write_new(commit, text):
+            if self._commit(run, epoch, kind) is not None:  # another attempt was faster, and its files are the same
+                for entry in entries.values():
+                    self.files.remove(f"{_place(run, epoch, kind)}/{entry['path']}")
+                return
+            self.files.remove(commit)  # cut off while it was written
 
     def read(self, run: str, epoch: int, kind: Kind, name: str) -> bytes:
         """The content of a committed file, checked against its commit."""
@@ -110,7 +116,7 @@ class Store:
         if commit is None or name not in commit["files"]:
             raise UserError(f"{kind} of epoch {epoch} is not in the store", where=f"{self.results}/{place}")
         entry = commit["files"][name]
-        content = self._read(f"{_place(run, epoch, kind)}/{entry['path']}")
+        content = self.files.read(f"{_place(run, epoch, kind)}/{entry['path']}")
         if content is None or hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise UserError(
                 "a committed file is damaged",
@@ -132,18 +138,15 @@ class Store:
 
     def forget(self, run: str) -> None:
         """Takes away all that is there of a run."""
-        with suppress(FileNotFoundError):
-            self._fs.delete_dir(f"{self._root}/runs/{run}")
+        self.files.remove_folder(f"runs/{run}")
 
     def discard(self, run: str, epoch: int, kind: Kind) -> None:
         """Takes a commit back: its commit file first, so that it is never there by half."""
         commit = self._commit(run, epoch, kind)
         if commit is None:
             return
-        place = f"{self._root}/{_place(run, epoch, kind)}"
         for path in ("commit.json", *(entry["path"] for entry in commit["files"].values())):
-            with suppress(FileNotFoundError):  # another attempt was faster
-                self._fs.delete_file(f"{place}/{path}")
+            self.files.remove(f"{_place(run, epoch, kind)}/{path}")
 
     # -- inside an epoch --------------------------------------------------------------------------------------------
 
@@ -172,43 +175,22 @@ class Store:
         self._take_away(run, epoch, self._insides(run, epoch))
 
     def _insides(self, run: str, epoch: int) -> list[str]:
-        return [name for name in self._names(f"runs/{run}/epoch-{epoch:06d}") if _INSIDE.fullmatch(name)]
+        return [name for name in self.files.names(f"runs/{run}/epoch-{epoch:06d}") if _INSIDE.fullmatch(name)]
 
     def _take_away(self, run: str, epoch: int, kinds: Iterable[str]) -> None:
         for kind in kinds:
-            place = f"{self._root}/{_place(run, epoch, kind)}"
-            with suppress(FileNotFoundError):  # the commit file first, so that it is never there by half
-                self._fs.delete_file(f"{place}/commit.json")
-            with suppress(FileNotFoundError):
-                self._fs.delete_dir(place)
+            place = _place(run, epoch, kind)
+            self.files.remove(f"{place}/commit.json")  # first, so that it is never there by half
+            self.files.remove_folder(place)
 
     # -- commits, of any kind ---------------------------------------------------------------------------------------
 
     def _commit(self, run: str, epoch: int, kind: str) -> dict[str, Any] | None:
-        content = self._read(f"{_place(run, epoch, kind)}/commit.json")
+        content = self.files.read(f"{_place(run, epoch, kind)}/commit.json")
         try:
             return json.loads(content) if content else None
         except ValueError:  # cut off while it was written: not committed
             return None
-
-    # -- files ------------------------------------------------------------------------------------------------------
-
-    def _write(self, path: str, content: bytes) -> None:
-        target = f"{self._root}/{path}"
-        self._fs.create_dir(target.rpartition("/")[0], recursive=True)
-        with self._fs.open_output_stream(target) as stream:
-            stream.write(content)
-
-    def _read(self, path: str) -> bytes | None:
-        try:
-            with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
-                return stream.read()
-        except FileNotFoundError:
-            return None
-
-    def _names(self, path: str) -> list[str]:
-        selector = fs.FileSelector(f"{self._root}/{path}", allow_not_found=True)
-        return [info.base_name for info in self._fs.get_file_info(selector)]
 
 
 def _place(run: str, epoch: int, kind: str) -> str:
