@@ -295,12 +295,6 @@ def test_a_second_driver_is_told(
         assert "another study is running" in refused(study_values(tiny_world), tmp_path, capsys)
 
 
-def test_results_on_s3_are_refused_for_now(
-    tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "s3://" in refused(study_values(tiny_world), tmp_path, capsys, "--results", "s3://bucket/x")
-
-
 def test_splits_derived_from_a_taxonomy_never_train_on_what_is_scored(
     own_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -11,6 +12,13 @@ from typing import Protocol
 
 from lidartune.errors import UserError
 
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+"""What file systems say that give a file one name only."""
+
+
+class CannotWrite(UserError):
+    """The results take no more: full, read-only, gone, or a bucket that cannot be used. What is committed stays."""
+
 
 class Files(Protocol):
     """What the store needs of a file system: no rename, no append, no clock."""
@@ -19,7 +27,7 @@ class Files(Protocol):
         """The content of a file, None where it is not there."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Writes a file, in the place of one that is there."""
+        """Writes a file, in the place of one that is there. Raises CannotWrite, and leaves no half of one."""
 
     def write_new(self, path: str, content: bytes) -> bool:
         """Writes a file as a whole unless one is there already: of several that try, exactly one gets True."""
@@ -49,25 +57,33 @@ class LocalFiles:
     def write(self, path: str, content: bytes) -> None:
         target = self._root / path
         try:
-            target.write_bytes(content)
-        except FileNotFoundError:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+        except OSError as error:
+            with suppress(OSError):  # the room that half a file takes
+                target.unlink()
+            raise CannotWrite(
+                "the results folder cannot be written",
+                where=target,
+                found=error.strerror or error,
+                do="make room, or make it writable, and run the same command again: what is committed stays",
+            ) from None
 
     def write_new(self, path: str, content: bytes) -> bool:
-        target = self._root / path
-        work = target.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
-        self.write(f"{path.rpartition('/')[0]}/{work.name}", content)
+        work, target = f"{path}-{uuid.uuid4().hex[:8]}.tmp", self._root / path
         try:
-            os.link(work, target)  # one file under two names: it is whole as soon as it is there
+            self.write(work, content)
+            os.link(self._root / work, target)  # one file under two names: whole as soon as it is there
             return True
         except FileExistsError:
             return False
-        except OSError:  # a file system without links; one that cannot be written at all says so below
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
             return _create(target, content)
         finally:
             with suppress(OSError):
-                work.unlink()
+                self.remove(work)
 
     def names(self, folder: str) -> list[str]:
         try:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from lidartune.errors import UserError
+from lidartune.runs.files import CannotWrite
 
 CONNECTIONS = 32
 ATTEMPTS = 8  # about half a minute of waiting in all: longer than a server's restart or a throttled minute
@@ -27,11 +28,11 @@ LOST_HALFWAY = 3  # times that a download is begun again which was cut off; the 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An object below a folder, as a listing shows it: `path` from the results folder on, `modified` in seconds."""
+    """An object below a folder, as a listing shows it: `path` from the results folder on, a tag of its content."""
 
     path: str
     bytes: int
-    modified: float
+    modified_ns: int
     tag: str
 
 
@@ -43,8 +44,9 @@ class S3Files:
         patient: whether a server that does not answer is asked again for a while.
 
     Raises:
-        UserError: here for a URI that cannot be used; everywhere else for a bucket that is not there, credentials that
-            are missing or refused, and a server that does not answer.
+        UserError: here, for a URI that cannot be used.
+        CannotWrite: everywhere else, also while reading: no such bucket, credentials that are missing or refused, a
+            server that does not answer.
     """
 
     def __init__(self, uri: str, *, patient: bool = True):
@@ -103,16 +105,15 @@ class S3Files:
         return [name for name in found if name]
 
     def entries(self, folder: str) -> Iterator[Entry]:
-        """All that is below a folder."""
+        """All that is below a folder and could be a file of this machine."""
         cut = len(self._folder) + 1 if self._folder else 0
         for page in self._pages(self.key(folder) + "/"):
             for entry in page.get("Contents", ()):
-                if not entry["Key"].endswith("/"):  # what consoles leave for a folder
+                path = entry["Key"][cut:]
+                if not {"", ".", ".."} & set(path.split("/")):  # nobody's key leads out of a mirror
+                    milliseconds = round(entry["LastModified"].timestamp() * 1000)
                     yield Entry(
-                        path=entry["Key"][cut:],
-                        bytes=entry["Size"],
-                        modified=entry["LastModified"].timestamp(),
-                        tag=entry["ETag"],
+                        path=path, bytes=entry["Size"], modified_ns=milliseconds * 10**6, tag=entry["ETag"]
                     )
 
     def remove(self, path: str) -> None:
@@ -167,14 +168,14 @@ class S3Files:
         except ClientError as error:
             raise _refused(self, error) from None
         except (ConnectionError, HTTPClientError) as error:  # no answer, or one that is cut off
-            raise UserError(
+            raise CannotWrite(
                 "S3 does not answer",
                 where=f"{self.uri}, asked at {self._client.meta.endpoint_url}",
                 found=_one_line(error),
                 do="look at the network and at AWS_ENDPOINT_URL; what is committed stays, and the same command goes on",
             ) from None
         except (BotoCoreError, ValueError) as error:  # no credentials, no such profile, an endpoint that is no URL
-            raise UserError(
+            raise CannotWrite(
                 "S3 cannot be asked",
                 where=self.uri,
                 found=_one_line(error),
@@ -201,10 +202,10 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, "/".join(parts)
 
 
-def _refused(files: S3Files, error: Any) -> UserError:
+def _refused(files: S3Files, error: Any) -> CannotWrite:
     code = _code(error)
     if code == "NoSuchBucket":
-        return UserError(
+        return CannotWrite(
             "there is no such bucket",
             where=files.uri,
             found=f"no {files.bucket} at {files._client.meta.endpoint_url}",
@@ -214,8 +215,8 @@ def _refused(files: S3Files, error: Any) -> UserError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status in (401, 403):
         do = f"give these credentials {RIGHTS} on the bucket, or use others"
-        return UserError("S3 refuses access", where=files.uri, found=found, do=do)
-    return UserError(
+        return CannotWrite("S3 refuses access", where=files.uri, found=found, do=do)
+    return CannotWrite(
         "S3 cannot do what is asked", where=files.uri, found=found, do="when it works again, the same command goes on"
     )
 

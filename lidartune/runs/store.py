@@ -16,11 +16,14 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from lidartune.errors import UserError, nearest
-from lidartune.runs.files import is_uri, open_files
+from lidartune.runs.files import CannotWrite, is_uri, open_files
+
+__all__ = ["CannotWrite", "Kind", "Store"]
 
 Kind = Literal["metrics", "test", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
@@ -34,7 +37,8 @@ class Store:
         results: a folder, or `s3://bucket/folder`.
 
     Raises:
-        UserError: here for a URI that cannot be used, everywhere for a bucket that cannot; a folder raises OSError.
+        UserError: here for a URI that cannot be used.
+        CannotWrite: everywhere, by what it cannot write, and by a bucket that cannot be used.
     """
 
     def __init__(self, results: str | Path):
@@ -91,20 +95,26 @@ class Store:
         if self._commit(run, epoch, kind) is not None:
             return
         attempt = uuid.uuid4().hex[:8]
-        entries = {}
-        for name, content in files.items():
-            stem, dot, suffix = name.rpartition(".")
-            path = f"{stem}-{attempt}{dot}{suffix}"
-            self.files.write(f"{_place(run, epoch, kind)}/{path}", content)
-            entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        place, entries = _place(run, epoch, kind), {}
+        try:
+            for name, content in files.items():
+                stem, dot, suffix = name.rpartition(".")
+                path = f"{stem}-{attempt}{dot}{suffix}"
+                self.files.write(f"{place}/{path}", content)
+                entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        except CannotWrite:
+            with suppress(OSError, UserError):
+                self._remove(place, entries)
+            raise
         text = json.dumps({"files": entries}, indent=1, sort_keys=True).encode()
-        commit = f"{_place(run, epoch, kind)}/commit.json"
-        while not self.files.write_new(commit, text):
+        while not self.files.write_new(f"{place}/commit.json", text):
             if self._commit(run, epoch, kind) is not None:  # another attempt was faster, and its files are the same
-                for entry in entries.values():
-                    self.files.remove(f"{_place(run, epoch, kind)}/{entry['path']}")
-                return
-            self.files.remove(commit)  # cut off while it was written
+                return self._remove(place, entries)
+            self.files.remove(f"{place}/commit.json")  # cut off while it was written
+
+    def _remove(self, place: str, entries: dict[str, Any]) -> None:
+        for entry in entries.values():
+            self.files.remove(f"{place}/{entry['path']}")
 
     def read(self, run: str, epoch: int, kind: Kind, name: str) -> bytes:
         """The content of a committed file, checked against its commit."""
@@ -145,8 +155,8 @@ class Store:
         commit = self._commit(run, epoch, kind)
         if commit is None:
             return
-        for path in ("commit.json", *(entry["path"] for entry in commit["files"].values())):
-            self.files.remove(f"{_place(run, epoch, kind)}/{path}")
+        self.files.remove(f"{_place(run, epoch, kind)}/commit.json")
+        self._remove(_place(run, epoch, kind), commit["files"])
 
     # -- inside an epoch --------------------------------------------------------------------------------------------
 

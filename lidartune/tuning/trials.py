@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -24,21 +24,24 @@ from lidartune.tuning.trainable import run_trial
 LOST_WORKER_RETRIES = 3
 
 
-def run_trials(study: Study, source: CellSource, console: Console, at_once: int) -> None:
-    """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already."""
+def run_trials(
+    study: Study, source: CellSource, console: Console, at_once: int, make_writer: Callable[[], StudyWriter]
+) -> None:
+    """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already.
+
+    `make_writer` opens the study's TensorBoard folder for the plan as it is then.
+    """
     config, resources = study.config, study.config.resources
 
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        return str(path)
+        return f"{study.uri}/logs/{run}.txt"
 
-    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=str(study.results))
+    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=study.store.results)
     needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
-    progress = StudyProgress(
-        console, lambda: StudyWriter(study.folder, study.results / "runs"), study.schedule.epochs_left
-    )
+    progress = StudyProgress(console, make_writer, study.schedule.epochs_left)
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress, _sigterm_as_interrupt():
         tune.Tuner(
             tune.with_resources(trainable, needs),

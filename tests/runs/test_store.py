@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_of_attempts_that_commit_at_once_one_stays_and_the_others_leave_nothing(
 
 def test_a_commit_is_made_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*_: object) -> None:
-        raise PermissionError("no links here")
+        raise PermissionError(errno.EPERM, "no links here")
 
     monkeypatch.setattr("os.link", no_links)
     files = LocalFiles(tmp_path)
