@@ -15,11 +15,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 import lidartune.scans
 from lidartune.cli import run, study_command
+from lidartune.cli.report import report
+from lidartune.runs.s3 import S3Files
+from lidartune.scoring.trained import load_trained
 from lidartune.streetworld import WorldFolder
+from lidartune.tuning import bucket_lock
 
 SCRIPT = Path(__file__).parents[1] / "study" / "run_transfer_grid.py"
 ROLES_PER_CELL = 12
@@ -53,7 +58,7 @@ def write_study(folder: Path, values: dict[str, Any]) -> Path:
     return path
 
 
-def start(config: Path, results: Path, *more: str) -> subprocess.Popen[str]:
+def start(config: Path, results: Path | str, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(SCRIPT), "--config", str(config), "--results", str(results), *more]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -141,6 +146,46 @@ def test_killed_and_run_again_it_gives_the_same_table(
     for name in ("gap.csv", "matrix.csv", "per_class.csv", "cells.csv"):
         report = "tiny/report/" + name
         assert (tmp_path / report).read_bytes() == (results / report).read_bytes()
+
+
+def same_tables(files: S3Files, folder: Path) -> None:
+    for name in ("gap.csv", "matrix.csv", "per_class.csv", "cells.csv"):
+        assert files.read(f"tiny/report/{name}") == (folder / name).read_bytes(), name
+
+
+def test_the_rest_of_a_study_is_trained_in_a_bucket_to_the_tables_of_a_folder(
+    done: tuple[Path, Path, str],
+    tmp_path: Path,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All runs but two, which start from what is there, come from a study in a folder."""
+    monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "cache"))
+    config, results, _ = done
+    files = S3Files(f"{bucket}/some/results")
+    runs = {path.name for path in (results / "runs").iterdir()}
+    missing = {next(name for name in sorted(runs) if part in name) for part in ("-real-2scans-", "-encoder-")}
+    for path in results.glob("runs/**/*.*"):
+        if path.is_file() and path.parts[len(results.parts) + 1] not in missing:
+            files.write(path.relative_to(results).as_posix(), path.read_bytes())
+    status, output = finish(start(config, files.uri))
+    assert status == 0 and "Traceback" not in output, output
+    assert f"{files.uri}/tiny/report/index.html" in output
+    same_tables(files, results / "tiny" / "report")
+    assert files.read(bucket_lock.LOCK) is None, "the lock is let go"
+    assert {"plan.json", "study.yaml", "manifest.json", "report", "tensorboard"} <= set(files.names("tiny"))
+    assert len(files.names("tiny/tensorboard")) == len(runs) == len(files.names("runs"))
+
+    # Its report on another machine, from what is small of it; and a network of it.
+    monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "another machine"))
+    monkeypatch.setattr(sys, "argv", ["report", f"{files.uri}/tiny"])
+    with pytest.raises(SystemExit) as ended:
+        run(report)
+    assert not ended.value.code
+    same_tables(files, Path(capsys.readouterr().out.rpartition("report  ")[2].strip()).parent)
+    assert not list((tmp_path / "another machine").rglob("*.safetensors"))
+    assert load_trained(f"{files.uri}/runs/{missing.pop()}", None, torch.device("cpu")).epoch == 1
 
 
 def test_a_wider_study_trains_only_what_is_new(

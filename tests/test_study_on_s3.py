@@ -15,65 +15,21 @@ from typing import Any
 from urllib import request
 
 import pytest
-import torch
 
-from lidartune.cli import run
-from lidartune.cli.report import report
 from lidartune.errors import UserError
 from lidartune.runs.mirror import study_folder
 from lidartune.runs.s3 import S3Files
-from lidartune.scoring.trained import load_trained
 from lidartune.streetworld import WorldFolder
 from lidartune.tuning import bucket_lock
 from tests.bucket import server
-from tests.test_study import done, finish, kill, refused, start, study_values, write_study
+from tests.test_study import finish, kill, refused, same_tables, start, study_values, write_study
 
-__all__ = ["done"]  # a fixture
 SMALL: dict[str, Any] = {"width": [64], "pretrain_epochs": [0, 1], "freeze": ["none"], "labelled_scans": [2]}
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "cache"))
-
-
-def _same_tables(files: S3Files, folder: Path) -> None:
-    for name in ("gap.csv", "matrix.csv", "per_class.csv", "cells.csv"):
-        assert files.read(f"tiny/report/{name}") == (folder / name).read_bytes(), name
-
-
-def test_the_rest_of_a_study_is_trained_in_a_bucket_to_the_tables_of_a_folder(
-    done: tuple[Path, Path, str],
-    tmp_path: Path,
-    bucket: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """All runs but two, which start from what is there, come from a study in a folder."""
-    config, results, _ = done
-    files = S3Files(f"{bucket}/some/results")
-    runs = {path.name for path in (results / "runs").iterdir()}
-    missing = {next(name for name in sorted(runs) if part in name) for part in ("-real-2scans-", "-encoder-")}
-    for path in results.glob("runs/**/*.*"):
-        if path.is_file() and path.parts[len(results.parts) + 1] not in missing:
-            files.write(path.relative_to(results).as_posix(), path.read_bytes())
-    status, output = finish(start(config, files.uri))
-    assert status == 0 and "Traceback" not in output, output
-    assert f"{files.uri}/tiny/report/index.html" in output
-    _same_tables(files, results / "tiny" / "report")
-    assert files.read(bucket_lock.LOCK) is None, "the lock is let go"
-    assert {"plan.json", "study.yaml", "manifest.json", "report", "tensorboard"} <= set(files.names("tiny"))
-    assert len(files.names("tiny/tensorboard")) == len(runs) == len(files.names("runs"))
-
-    # Its report on another machine, from what is small of it; and a network of it.
-    monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "another machine"))
-    monkeypatch.setattr(sys, "argv", ["report", f"{files.uri}/tiny"])
-    with pytest.raises(SystemExit) as ended:
-        run(report)
-    assert not ended.value.code
-    _same_tables(files, Path(capsys.readouterr().out.rpartition("report  ")[2].strip()).parent)
-    assert not list((tmp_path / "another machine").rglob("*.safetensors"))
-    assert load_trained(f"{files.uri}/runs/{missing.pop()}", None, torch.device("cpu")).epoch == 1
 
 
 # -- refused at the start, in seconds -------------------------------------------------------------------------------
@@ -92,7 +48,7 @@ def test_results_that_cannot_be_used_are_refused_at_the_start(
 ) -> None:
     began = time.monotonic()
     error = refused(study_values(tiny_world), tmp_path, capsys, "--results", results)
-    assert said in error and "hunter2" not in error and time.monotonic() - began < 15
+    assert said in error and "hunter2" not in error and time.monotonic() - began < 30
 
 
 def test_a_server_that_is_away_is_named_within_seconds(
@@ -106,7 +62,7 @@ def test_a_server_that_is_away_is_named_within_seconds(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     began = time.monotonic()
     error = refused(study_values(tiny_world), tmp_path, capsys, "--results", f"{bucket}/x")
-    assert "does not answer" in error and "http://127.0.0.1:9" in error and time.monotonic() - began < 15
+    assert "does not answer" in error and "http://127.0.0.1:9" in error and time.monotonic() - began < 30
 
 
 # -- one driver -----------------------------------------------------------------------------------------------------
@@ -177,14 +133,17 @@ def _committed(files: S3Files, kind: str) -> dict[str, bytes | None]:
 def test_killed_and_run_again_it_gives_the_table_of_a_folder(
     tiny_world: WorldFolder, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = write_study(tmp_path, study_values(tiny_world))
+    values = study_values(tiny_world)
+    values["recipe"]["updates_per_epoch"] = 10
+    config = write_study(tmp_path, values)
     files = S3Files(f"{bucket}/results")
     status, output = finish(start(config, tmp_path / "local"))
     assert status == 0, output
     process = start(config, files.uri)
-    _wait(lambda: len(_committed(files, "state")) >= 3, "three epochs")
+    _wait(lambda: files.read(bucket_lock.LOCK) is not None, "the lock")
     status, output = finish(start(config, files.uri))
     assert status == 1 and f"process {process.pid} on" in output and "Traceback" not in output, output
+    _wait(lambda: len(_committed(files, "state")) >= 3, "three epochs")
     kill(process)
     before = _committed(files, "metrics")
     assert 3 <= len(before) < len(list((tmp_path / "local").glob("runs/*/*/metrics/commit.json")))
@@ -192,7 +151,7 @@ def test_killed_and_run_again_it_gives_the_table_of_a_folder(
     assert status == 0, output
     after = _committed(files, "metrics")
     assert {path: after[path] for path in before} == before, "what was committed is not trained again"
-    _same_tables(files, tmp_path / "local" / "tiny" / "report")
+    same_tables(files, tmp_path / "local" / "tiny" / "report")
 
     # On a machine that has never seen it nothing is trained again.
     monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "another machine"))
@@ -200,7 +159,7 @@ def test_killed_and_run_again_it_gives_the_table_of_a_folder(
     status, output = finish(start(config, files.uri))
     assert status == 0 and "in the store already" in output, output
     assert {entry.path: entry for entry in files.entries("runs")} == entries
-    _same_tables(files, tmp_path / "local" / "tiny" / "report")
+    same_tables(files, tmp_path / "local" / "tiny" / "report")
 
 
 @pytest.mark.nightly

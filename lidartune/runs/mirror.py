@@ -68,7 +68,7 @@ class Mirror:
             found = (self.folder / entry.path).stat()
         except OSError:
             return False
-        return (found.st_size, found.st_mtime_ns) == (entry.bytes, entry.modified_ns)
+        return (found.st_size, found.st_mtime_ns) == (entry.bytes, entry.stamp_ns)
 
     def _fetch(self, entry: Entry) -> None:
         """Brings a file, dated as it is there."""
@@ -76,7 +76,7 @@ class Mirror:
         if content is None:  # taken away meanwhile
             return
         write_whole(self.folder / entry.path, content)
-        os.utime(self.folder / entry.path, ns=(entry.modified_ns, entry.modified_ns))
+        os.utime(self.folder / entry.path, ns=(entry.stamp_ns, entry.stamp_ns))
 
     # -- a study's own folder ---------------------------------------------------------------------------------------
 

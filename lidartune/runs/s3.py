@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,11 +29,15 @@ LOST_HALFWAY = 3  # times that a download is begun again which was cut off; the 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An object below a folder, as a listing shows it: `path` from the results folder on, a tag of its content."""
+    """An object below a folder, as a listing shows it: `path` from the results folder on, a tag of its content.
+
+    `stamp_ns` is when it was written, which a listing knows by the second at worst, with a digest of the tag in the
+    digits below a millisecond: a file of this size that bears it is this one.
+    """
 
     path: str
     bytes: int
-    modified_ns: int
+    stamp_ns: int
     tag: str
 
 
@@ -97,7 +102,7 @@ class S3Files:
         return self._put_if(path, content, IfMatch=tag)
 
     def names(self, folder: str) -> list[str]:
-        prefix = self.key(folder) + "/"
+        prefix = self._prefix(folder)
         found = []
         for page in self._pages(prefix, Delimiter="/"):
             found += [entry["Prefix"][len(prefix) : -1] for entry in page.get("CommonPrefixes", ())]
@@ -107,21 +112,20 @@ class S3Files:
     def entries(self, folder: str) -> Iterator[Entry]:
         """All that is below a folder and could be a file of this machine."""
         cut = len(self._folder) + 1 if self._folder else 0
-        for page in self._pages(self.key(folder) + "/"):
+        for page in self._pages(self._prefix(folder)):
             for entry in page.get("Contents", ()):
-                path = entry["Key"][cut:]
+                path, tag = entry["Key"][cut:], entry["ETag"]
                 if not {"", ".", ".."} & set(path.split("/")):  # nobody's key leads out of a mirror
-                    milliseconds = round(entry["LastModified"].timestamp() * 1000)
-                    yield Entry(
-                        path=path, bytes=entry["Size"], modified_ns=milliseconds * 10**6, tag=entry["ETag"]
-                    )
+                    written_ms = round(entry["LastModified"].timestamp() * 1000)
+                    stamp_ns = written_ms * 10**6 + zlib.crc32(tag.encode()) % 10**6
+                    yield Entry(path=path, bytes=entry["Size"], stamp_ns=stamp_ns, tag=tag)
 
     def remove(self, path: str) -> None:
         with self._explained():
             self._client.delete_object(Bucket=self.bucket, Key=self.key(path))
 
     def remove_folder(self, folder: str) -> None:
-        for page in self._pages(self.key(folder) + "/"):
+        for page in self._pages(self._prefix(folder)):
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
             if keys:
                 with self._explained():
@@ -130,6 +134,10 @@ class S3Files:
     def key(self, path: str) -> str:
         """The object's key in the bucket."""
         return "/".join(part for part in (self._folder, path) if part)
+
+    def _prefix(self, folder: str) -> str:
+        key = self.key(folder)
+        return f"{key}/" if key else ""
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         with self._explained():

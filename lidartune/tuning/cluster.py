@@ -47,8 +47,8 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray
 
-    for name in ("ray", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of what this project says in a line of its own
     if address is None:
         ray.init(
             address="local",

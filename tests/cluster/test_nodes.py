@@ -40,7 +40,7 @@ def test_machines_that_see_the_folder_and_have_the_same_software_pass(two_nodes:
 
 
 def test_machines_that_reach_the_bucket_pass(two_nodes: None, bucket: str) -> None:
-    store = Store(f"{bucket}/results")
+    store = Store(bucket)
     check_nodes(store)
     assert store.files.names("") == [], "nothing is left behind"
 
