@@ -13,8 +13,8 @@ from lidartune.cli.console import console
 def report(study: str, tables: tuple[str, ...]) -> None:
     """Write the report of a study anew.
 
-    STUDY is its folder, results/<study> or s3://bucket/results/<study>; the short tables are printed as well. The report
-    of one on S3 is written into a folder of this machine.
+    STUDY is its folder, results/<study> or s3://bucket/results/<study>; the short tables are printed as well. The
+    report of one on S3 is written into a folder of this machine.
     """
     from lidartune.report import write_report
     from lidartune.runs.mirror import study_folder

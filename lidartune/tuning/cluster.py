@@ -48,7 +48,7 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of what this project says in a line of its own
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of what the study says in a line
     if address is None:
         ray.init(
             address="local",
