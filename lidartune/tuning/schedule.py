@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,12 +32,15 @@ class Schedule:
 
     Args:
         in_store: tells whether (run folder, epoch) is in the store with all that is wanted of it.
+        there: what of that is known already.
     """
 
-    def __init__(self, plan: Plan, in_store: Callable[[str, int], bool]):
+    def __init__(
+        self, plan: Plan, in_store: Callable[[str, int], bool], there: Mapping[tuple[str, int], bool] | None = None
+    ):
         self._plan = plan
         self._in_store = in_store
-        self._there: dict[tuple[str, int], bool] = {}
+        self._there = dict(there or {})
         self._reached: dict[str, int] = {}
         self._running: set[str] = set()
         self.failures: dict[str, Failure] = {}

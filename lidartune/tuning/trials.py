@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -21,8 +22,12 @@ from lidartune.tuning.trainable import run_trial
 from lidartune.whole_file import write_whole
 
 
-def run_trials(study: Study, source: CellSource, console: Console, at_once: int) -> None:
+def run_trials(
+    study: Study, source: CellSource, console: Console, at_once: int, make_writer: Callable[[], StudyWriter]
+) -> None:
     """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already.
+
+    `make_writer` opens the study's TensorBoard folder for the plan as it is then.
 
     Raises:
         UserError: when no run can go on, because the results folder is full, say.
@@ -32,13 +37,11 @@ def run_trials(study: Study, source: CellSource, console: Console, at_once: int)
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
         write_whole(path, text)
-        return str(path)
+        return f"{study.uri}/logs/{run}.txt"
 
-    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=str(study.results))
+    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=study.store.results)
     needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
-    progress = StudyProgress(
-        console, lambda: StudyWriter(study.folder, study.results / "runs"), study.schedule.epochs_left
-    )
+    progress = StudyProgress(console, make_writer, study.schedule.epochs_left)
     lost = LostWorkers(console)
     search = RunSearch(study.schedule, source, keep_log, lost.words)
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress:
