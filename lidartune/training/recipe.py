@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lidartune.training.at_start import AtStart
@@ -15,6 +15,8 @@ from lidartune.training.loss_terms import Loss
 from lidartune.training.policies import WITHOUT_BATCHNORM, FreezePolicy, idle_groups
 
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Off = BeforeValidator(lambda value: "off" if value is False else value)
+"""YAML 1.1 reads the word off as false."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -110,8 +112,8 @@ class Recipe:
     clip_gradient_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     ema: Ema | None = None
     precise_batchnorm: int | None = Field(default=None, ge=1)
-    amp: Literal["off", "bf16"] = "off"
-    raydrop: Literal["off", "global", "per_pixel"] = "off"
+    amp: Annotated[Literal["off", "bf16"], Off] = "off"
+    raydrop: Annotated[Literal["off", "global", "per_pixel"], Off] = "off"
     start: AtStart = AtStart()
 
     def learning_rate_at(self, update: int, *, behind: int | None = None) -> float:
