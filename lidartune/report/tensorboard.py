@@ -163,6 +163,7 @@ def _timing(data: dict[str, Any]) -> list[tuple[str, Any]]:
         ("timing/scans per second", data.get("scans_per_second") or None),
         ("timing/seconds to train", seconds.get("train")),
         ("timing/seconds to score", seconds.get("score")),
+        ("timing/seconds left", data.get("seconds_left")),
         ("timing/peak memory of the process (MiB)", data.get("peak_memory_mib")),
         ("timing/peak memory on the GPU (MiB)", data.get("gpu_peak_memory_mib")),
     ]
