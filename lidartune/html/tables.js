@@ -88,6 +88,7 @@
     makeFilters(table, table.closest(".wide").getAttribute("aria-label") || "the table");
     makeSortable(table);
   });
+  document.body.dataset.frames = 1; // how often the page has drawn
   // A print shows what is folded away.
   let opened = [];
   addEventListener("beforeprint", () => {

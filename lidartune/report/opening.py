@@ -17,6 +17,7 @@ from lidartune.report.texts import count, row_interval
 from lidartune.transfer import gap
 from lidartune.transfer.compare import over_settings
 
+_FREEZING = {"encoder": "Freezing the encoder", "head_only": "Training the head alone"}
 _CHOICES = ("freeze", "width", "pretrain_epochs", "backbone")
 
 
@@ -141,15 +142,14 @@ def _number_or_nan(value: str) -> float:
 def _choice_words(axis: str, row: pd.Series, interval: gap.Interval) -> str:
     value, instead = row["value"], row["instead_of"]
     what = {
-        "freeze": f"Freezing ({value})",
+        "freeze": _FREEZING.get(value, f"Freeze {value} instead of nothing"),
         "width": f"Width {value} instead of {instead}",
         "pretrain_epochs": f"Pretraining for {value} epochs instead of {instead}",
         "backbone": f"{value} instead of {instead}",
     }[axis]
-    costs, brings = ("costs", "brings")
     return {
-        "positive": f"{what} {brings} {_amount(interval)}.",
-        "negative": f"{what} {costs} {_amount(interval)}.",
+        "positive": f"{what} brings {_amount(interval)}.",
+        "negative": f"{what} costs {_amount(interval)}.",
         "suggests positive": f"{what} seems to bring {_amount(interval)}.",
         "suggests negative": f"{what} seems to cost {_amount(interval)}.",
         "not distinguishable": f"{what} changes nothing that can be measured ({_points(interval)}).",

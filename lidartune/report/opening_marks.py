@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -20,11 +21,15 @@ def opening_list(sentences: Sequence[Sentence]) -> str:
     ends = [abs(float(v)) for s in sentences if s.interval for v in (s.interval.low, s.interval.high, s.interval.mean)]
     most = max([end for end in ends if np.isfinite(end)], default=0.01)
     items = "".join(
-        f"<li class='{_kind(s.interval)}'><p>{escape(s.text)}</p><p class='more'>{escape(s.more)}</p>"
+        f"<li class='{_kind(s.interval)}'><p>{_with_code(s.text)}</p><p class='more'>{_with_code(s.more)}</p>"
         f"{_mark(s.interval, most)}</li>"
         for s in sentences
     )
     return f"<ol class='opening'>{items}</ol>"
+
+
+def _with_code(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _kind(interval: gap.Interval | None) -> str:

@@ -9,6 +9,7 @@ from html import escape
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ from lidartune.report.tables import all_tables, all_texts
 from lidartune.report.texts import KEY_HEADS, TextTable, absent_lines, caption, count
 
 FOLDER = "figures"  # beside the page
+CHART = ("chosen.js", "drawing.js", "reading.js", "choosing.js")
 MOST_CLASS_ROWS = 1200  # of more, the page shows two settings: per_class.csv has them all
 
 
@@ -38,13 +40,14 @@ def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequenc
         drawn: the study's figures, by name; their SVG is put in as it is (what they draw, they escape).
     """
     frames, texts = all_tables(results), all_texts(results)
+    chart = chart_data(results, frames["gap"])
 
     def tables(*names: str) -> str:
         return "".join(_table(texts[name]) for name in names if name in texts)
 
     sections = [
-        ("Learning curves", _curves(results, frames, drawn)),
-        ("Transfer gap", tables("gap") + _figures(drawn, "gain", "heatmap")),
+        ("Learning curves", _curves(chart, drawn["curves"])),
+        ("Gap and gains", tables("gap") + _figures(drawn, "gain", "heatmap")),
         ("What it depends on", tables("effects", "summary") + _figures(drawn, "epochs")),
         ("Labelled scans", tables("label_efficiency") + _figures(drawn, "labels")),
         ("Trained on, scored on", tables("matrix")),
@@ -67,7 +70,8 @@ def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequenc
         _contents([title for title, _ in sections]),
         *(f"<section id='{_anchor(t)}'><h2>{escape(t)}</h2>{inside}</section>" for t, inside in sections),
     ]
-    text = html.page(f"Transfer study {results.name}", parts, style=_asset("report.css"), script=_asset("chart.js"))
+    script = f"(() => {{\n{''.join(map(_asset, CHART))}}})();\n" if chart["settings"] and drawn["curves"].svg else ""
+    text = html.page(f"Transfer study {results.name}", parts, style=_asset("report.css"), script=script)
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -119,20 +123,20 @@ def _figures(drawn: dict[str, Drawn], *names: str) -> str:
     )
 
 
-def _curves(results: StudyResults, frames: dict[str, pd.DataFrame], drawn: dict[str, Drawn]) -> str:
+def _curves(chart: dict[str, Any], figure: Drawn) -> str:
     """The chart where scripts run; the figure where they do not, and on paper."""
-    figure = drawn["curves"]
     if figure.svg is None:
         return ""
+    drawn = html.svg_file(figure.svg, figure.title, figure.note)
+    if not chart["settings"]:
+        return drawn
     said = (
         "Choose settings to compare. The frame begins with pretraining; a hollow mark is epoch 0 of fine-tuning, "
         "scored before its first update. Point at a curve, or reach the chart with Tab and read it with the arrow keys."
     )
     return (
-        f"<p class='soft'>{said}</p><div id='chart' class='chart' hidden></div>"
-        f"{html.data('curves', chart_data(results, frames['gap']))}"
-        f"<details class='still' open><summary>As a figure (curves.svg, curves.png)</summary>"
-        f"{html.svg_file(figure.svg, figure.title, figure.note)}</details>"
+        f"<p class='soft'>{said}</p><div id='chart' class='chart' hidden></div>{html.data('curves', chart)}"
+        f"<details class='still' open><summary>As a figure (curves.svg, curves.png)</summary>{drawn}</details>"
     )
 
 

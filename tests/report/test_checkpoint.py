@@ -132,4 +132,4 @@ def test_the_whole_report_is_written(which: str, request: pytest.FixtureRequest)
     assert "checkpoint" in set(pd.read_parquet(folder / "gap.parquet")["pretrain_epochs"])
     page = (folder / "index.html").read_text()
     assert "width 512, from the checkpoint" in page
-    assert "checkpoint" in (folder / "gap.tex").read_text() and (folder / "curves.svg").stat().st_size > 0
+    assert "checkpoint" in (folder / "gap.tex").read_text() and (folder / "figures" / "curves.svg").stat().st_size > 0

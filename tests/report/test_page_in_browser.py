@@ -14,7 +14,7 @@ from .made_up_study import NAMES, edit, make_study
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 EVIL = "</script><script>document.title='taken'</script><b>\"'"
-GAP = "document.querySelector('#transfer-gap table')"
+GAP = "document.querySelector('#gap-and-gains table')"
 MATRIX = "document.querySelector('#trained-on-scored-on .wide')"
 CHOSEN = "[...document.querySelectorAll('#chart .list input:checked')].map((box) => box.parentElement.textContent)"
 
@@ -99,7 +99,7 @@ def test_a_click_on_a_head_sorts_and_a_second_one_turns_round(page: Page) -> Non
 
 
 def test_keys_alone_reach_a_head_and_sort(page: Page) -> None:
-    page.evaluate("document.querySelector('#transfer-gap select').focus()")
+    page.evaluate("document.querySelector('#gap-and-gains select').focus()")
     for _ in range(12):
         if page.evaluate("document.activeElement.closest('th') !== null"):
             break
@@ -115,16 +115,16 @@ def test_keys_alone_reach_a_head_and_sort(page: Page) -> None:
 
 def test_rows_are_filtered_by_value_and_by_text(page: Page) -> None:
     assert len(column(page, "width")) == 8
-    choose = "(() => {{ const s = document.querySelectorAll('#transfer-gap .filters select')[{}]; s.value = '={}'; "
+    choose = "(() => {{ const s = document.querySelectorAll('#gap-and-gains .filters select')[{}]; s.value = '={}'; "
     page.evaluate(choose.format(0, "beta") + "s.dispatchEvent(new Event('change')) })()")
     assert column(page, "backbone") == ["beta"] * 4
-    search = "document.querySelector('#transfer-gap input[type=search]')"
+    search = "document.querySelector('#gap-and-gains input[type=search]')"
     page.evaluate(f"{search}.focus()")
     for letter in "1024":
         page.key(letter, text=letter)
     assert column(page, "width") == ["1024"] * 2
-    assert page.evaluate("document.querySelector('#transfer-gap .count').textContent") == "2 of 8 rows"
-    page.evaluate("document.querySelector('#transfer-gap .filters button').click()")
+    assert page.evaluate("document.querySelector('#gap-and-gains .count').textContent") == "2 of 8 rows"
+    page.evaluate("document.querySelector('#gap-and-gains .filters button').click()")
     assert len(column(page, "width")) == 8
 
 
