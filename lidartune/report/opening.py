@@ -190,11 +190,15 @@ def _from_ladder(candidates: list[RungResult], settings: int, gap_words: str) ->
     best = max(by_rung, key=mean)
     rows = by_rung[best]
     one = rows[0].over_none if len(rows) == 1 else gap.Interval(mean=mean(best), low=np.nan, high=np.nan, seeds=0)
-    closed = float(rows[0].closed.mean) if len(rows) == 1 else np.nan
-    share = f", {100 * closed:.0f} % of it" if np.isfinite(closed) else ""
-    told = "" if len(rows) > 1 else _verdict_words(one)
+    said = f"; no rung of the ladder shows that it closes a part, {best} comes closest ({_points(one)})"
+    if len(rows) > 1:
+        said = f"; of that, {best} closes most without a real label ({_points(one)})"
+    elif gap.verdict(one).endswith("positive"):
+        closed = float(rows[0].closed.mean)
+        share = f", {100 * closed:.0f} % of it" if np.isfinite(closed) else ""
+        said = f"; its largest part that goes without a real label goes with {best} ({_points(one)}{share})"
     return Sentence(
-        text=f"{gap_words}; of that, {best} closes most without a real label ({_points(one)}{share}){told}.",
+        text=f"{gap_words}{said}.",
         more=(f"On average over {settings} settings. " if settings > 1 else "")
         + f"{rows[0].sentence} The best of {len(by_rung)} rungs in this very test: expect less elsewhere. "
         f"The whole way is {TOP}.",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lidartune.figure_style import BLUE, GREY, ORANGE, PAPER
 from lidartune.report.curves import Curve, learning_curve
-from lidartune.report.figures.layout import legend, mark, nothing_yet, panels
+from lidartune.report.figures.layout import legend, mark, panels
 from lidartune.report.figures.telling import best_and_worst, number
 from lidartune.report.groups import KEY
 from lidartune.report.results import CHECKPOINT, CellResult, StudyResults
@@ -34,7 +34,8 @@ KINDS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     (FINETUNING, "finetuned", (), "real"),
     (SCRATCH, "scratch", ("scratch_longer",), "real"),
 )
-MOST_PANELS = 6
+MOST_PANELS = 4
+_PLACE = ["backbone", "labelled_scans", "width"]
 _PARTS = {
     PRETRAINING: ["curve"], ZERO_SHOT: ["curve"], FINETUNING: ["curve", "pretrain_epochs", "freeze"],
     SCRATCH: ["curve"],
@@ -89,66 +90,66 @@ def rows(results: StudyResults, frames: dict[str, pd.DataFrame]) -> pd.DataFrame
     data = curve_data(results)
     if not len(data):
         return "no epoch has been scored yet"
-    place = ["backbone", "labelled_scans", "width"]
-    every = data[place].drop_duplicates()
+    every = data[_PLACE].drop_duplicates()
     every = every.iloc[np.lexsort([every["width"], every["labelled_scans"].map(number), every["backbone"]])]
-    first = [tuple(row[place]) for _, row in best_and_worst(frames["gap"])]
+    first = [tuple(row[_PLACE]) for _, row in best_and_worst(frames["gap"])]
     panels_wanted = list(dict.fromkeys([*first, *every.itertuples(index=False, name=None)]))[:MOST_PANELS]
-    here = data[[tuple(p) in set(panels_wanted) for p in data[place].itertuples(index=False, name=None)]]
+    here = data[[tuple(p) in set(panels_wanted) for p in data[_PLACE].itertuples(index=False, name=None)]]
     return here.assign(panels=len(every))
 
 
 def draw(data: pd.DataFrame) -> tuple[Figure, str]:
-    """A panel for each backbone and labelled-scan count (rows) and width (columns).
+    """A panel for each backbone, number of labelled scans and width.
 
     Thick = mean over the seeds that have the epoch, thin = single seeds; a circle marks a fine-tuning's epoch 0.
     """
-    panel_rows = sorted({(r.backbone, r.labelled_scans) for r in data.itertuples()}, key=lambda r: (r[0], number(r[1])))
-    widths = sorted({int(w) for w in data["width"]})
+    places = list(data[_PLACE].drop_duplicates().itertuples(index=False, name=None))
+    places.sort(key=lambda place: (place[0], number(place[1]), place[2]))
     freezes = sorted({str(f) for f in data.loc[data["curve"] == FINETUNING, "freeze"]})
     handles = [matplotlib.lines.Line2D([], [], label=name, **style) for name, style in STYLES.items()]
     handles.append(mark("epoch 0 of fine-tuning", "o"))
     if len(freezes) > 1:
         handles += [mark(f"end, freeze {freeze}", marker(freezes, freeze), BLUE) for freeze in freezes]
-    entries = 1 if len(widths) == 1 else 2
+    columns = min(2, len(places))
+    down = -(-len(places) // columns)
     figure, axes = panels(
-        len(panel_rows), len(widths), size=(max(3.3, 5.6 / len(widths)), 1.95), sharey=True,
-        top=0.36 + 0.185 * -(-len(handles) // entries),
+        down, columns, size=(5.6 if columns == 1 else 3.3, 1.95), sharey=True,
+        top=0.36 + 0.185 * -(-len(handles) // columns),
     )  # fmt: skip
     top = 100 * float(data["miou"].max()) * 1.08
-    for i, (backbone, labelled) in enumerate(panel_rows):
-        for j, width in enumerate(widths):
-            here = (data["backbone"] == backbone) & (data["labelled_scans"] == labelled) & (data["width"] == width)
-            axis = axes[i][j]
-            _draw_panel(axis, data[here], freezes)
-            scans = "all real scans" if labelled == "all" else f"{labelled} real scans"
-            axis.set_title(f"{backbone}, width {width}, {scans}", fontsize=8.5, loc="left")
-            axis.set_ylim(0, max(top, 1.0))
-            axis.set_xlim(left=0)
-            if j == 0:
-                axis.set_ylabel("validation mIoU [%]")
-            if i == len(panel_rows) - 1:
-                axis.set_xlabel("updates")
-    legend(figure, handles, entries)
+    for axis, (backbone, labelled, width) in zip(axes.flat, places, strict=False):
+        here = (data["backbone"] == backbone) & (data["labelled_scans"] == labelled) & (data["width"] == width)
+        _draw_panel(axis, data[here], freezes)
+        scans = "all real scans" if labelled == "all" else f"{labelled} real scans"
+        axis.set_title(f"{backbone}, width {width}, {scans}", fontsize=8.5, loc="left")
+        axis.set_ylim(0, max(top, 1.0))
+        axis.set_xlim(left=0)
+    for axis in axes.flat[len(places) :]:
+        axis.set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("validation mIoU [%]")
+    for axis in axes[-1]:
+        axis.set_xlabel("updates")
+    legend(figure, handles, columns)
     note = (
         "Validation scores after each epoch; thick: mean over seeds, thin: single seeds. Fine-tuning begins where its "
         "pretraining ended, and its epoch 0 is scored before the first update."
     )
-    shown, there = data[["backbone", "labelled_scans", "width"]].drop_duplicates(), int(data["panels"].iloc[0])
-    if there > len(shown):
-        note += f" {len(shown)} of {there} settings are drawn, first those with the largest and the smallest gain."
+    there = int(data["panels"].iloc[0])
+    if there > len(places):
+        note += f" {len(places)} of {there} settings are drawn, first those with the largest and the smallest gain."
     return figure, note
 
 
 def _draw_panel(axis: Axes, panel: pd.DataFrame, freezes: list[str]) -> None:
-    if panel.empty:
-        return nothing_yet(axis)
     for name, by in _PARTS.items():
         style = STYLES[name]
         for key, line in panel[panel["curve"] == name].groupby(by, sort=True):
             updates, epochs, seeds = _by_seed(line)
-            for seed in seeds if len(seeds) > 1 else ():
-                axis.plot(updates, 100 * seed, **style | {"linewidth": 0.5, "alpha": 0.55})
+            if len(seeds) > 1:  # as one line with breaks: a line a seed takes several times as long to draw
+                broken = np.column_stack([100 * seeds, np.full(len(seeds), np.nan)]).ravel()
+                at = np.tile(np.append(updates, updates[-1]), len(seeds))
+                axis.plot(at, broken, **style | {"linewidth": 0.5, "alpha": 0.55})
             mean = 100 * gap.nan_mean(seeds, 0)
             axis.plot(updates, mean, **style)
             if name == FINETUNING:

@@ -16,7 +16,8 @@ from lidartune.report.results import StudyResults
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_ROWS = 40
+MOST_ROWS = 24
+_LEGEND = 6.6  # inches
 MEASURES = (
     ("gain_equal_finetuning", "equal fine-tuning updates", BLUE, "o", -0.16),
     ("gain_equal_total", "equal total updates", ORANGE, "s", 0.16),
@@ -48,7 +49,8 @@ def draw(data: pd.DataFrame) -> tuple[Figure, str]:
     """A dot plot: a row a setting, its gain at equal fine-tuning and at equal total with intervals."""
     rows = len(data)
     longest = max(len(label) for label in data["label"])
-    figure, axes = panels(1, 1, size=(5.0, 0.4 + 0.3 * rows), left=0.2 + CHARACTER * longest, top=0.42)
+    left = 0.2 + CHARACTER * longest
+    figure, axes = panels(1, 1, size=(max(5.0, _LEGEND - left), 0.4 + 0.3 * rows), left=left, top=0.42)
     axis = axes[0][0]
     axis.axvline(0, color=INK, linewidth=0.9, zorder=1)
     handles = []

@@ -63,8 +63,8 @@ def draw(data: pd.DataFrame) -> tuple[Figure, str]:
             if name != "synthetic_to_real":
                 axis.vlines(line["x"], line["low"], line["high"], color=style["color"], linewidth=1.0)
         axis.set_xticks(range(len(at)), [str(scans) for scans in at])
-        axis.set_ylim(bottom=0)
         axis.set_title(f"{backbone}, width {width}", fontsize=8.5, loc="left")
+    axes[0][0].set_ylim(bottom=0)  # of all, and only now: it ends the search for the upper end
     for axis in axes.flat[len(places) :]:
         axis.set_visible(False)
     for axis in axes[-1]:

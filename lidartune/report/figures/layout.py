@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.lines
 import numpy as np
 
-from lidartune.figure_style import BLUE, GREY, PAPER
+from lidartune.figure_style import BLUE, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,11 +64,6 @@ def legend(figure: Figure, handles: list[Any], columns: int) -> None:
 def mark(label: str, marker: str, fill: str = PAPER, color: str = BLUE) -> matplotlib.lines.Line2D:
     """A legend's entry of a marker alone."""
     return matplotlib.lines.Line2D([], [], label=label, marker=marker, linestyle="", markerfacecolor=fill, color=color)
-
-
-def nothing_yet(axis: Any) -> None:
-    """Says in a panel that its figures are not there."""
-    axis.text(0.5, 0.5, "nothing there yet", ha="center", va="center", transform=axis.transAxes, color=GREY)
 
 
 def save(figure: Figure, stem: Path) -> Path:
