@@ -40,6 +40,6 @@ def readme_with(readme: str, report: str) -> str:
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) / "report"
     shutil.copyfile(folder / "report.md", ROOT / "docs" / "demo.md")
-    shutil.copyfile(folder / "curves.svg", ROOT / "docs" / "demo-curves.svg")
+    shutil.copyfile(folder / "figures" / "curves.svg", ROOT / "docs" / "demo-curves.svg")
     readme = ROOT / "README.md"
     readme.write_text(readme_with(readme.read_text("utf-8"), (folder / "report.md").read_text("utf-8")), "utf-8")

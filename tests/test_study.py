@@ -56,7 +56,7 @@ def test_a_study_ends_with_its_tables(done: tuple[Path, Path, str]) -> None:
     pretrained = matrix[matrix["pretrain_epochs"] > 0]
     assert len(pretrained) >= 7 * 2 * 4, "seven trainings scored on two domains, for four cells"
     assert pretrained.filter(like="mean").notna().all(axis=None)
-    for name in ("per_class.csv", "cells.csv", "curves.svg", "index.html", "report.md"):
+    for name in ("per_class.csv", "cells.csv", "figures/curves.svg", "index.html", "report.md"):
         assert (report / name).stat().st_size > 0
     assert "Transfer gap" in output and f"tensorboard --logdir {results / 'tiny' / 'tensorboard'}" in output
     assert "Traceback" not in output and len(lines_before_tables(output)) < 40, output

@@ -3,108 +3,174 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
+from importlib import resources
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lidartune import html
-from lidartune.report.committed import committed_file
+from lidartune.report.chart import chart_data
 from lidartune.report.exports import one_line
-from lidartune.report.groups import pretraining_words
+from lidartune.report.figures import Drawn
+from lidartune.report.figures.pictures import Picture
+from lidartune.report.figures.telling import best_and_worst
+from lidartune.report.groups import KEY
 from lidartune.report.headline import headline
 from lidartune.report.ladder import ladder_text
-from lidartune.report.results import CellResult, StudyResults
-from lidartune.report.texts import NA, TextTable, absent_lines, caption, gap_text, matrix_text, percent
+from lidartune.report.opening import opening
+from lidartune.report.opening_marks import opening_list
+from lidartune.report.results import StudyResults
+from lidartune.report.tables import all_tables, all_texts
+from lidartune.report.texts import KEY_HEADS, TextTable, absent_lines, caption, count
+
+FOLDER = "figures"  # beside the page
+CHART = ("chosen.js", "drawing.js", "reading.js", "choosing.js")
+MOST_CLASS_ROWS = 1200  # of more, the page shows two settings: per_class.csv has them all
 
 
-def write_page(results: StudyResults, per_class: pd.DataFrame, figures: dict[str, Path], path: Path) -> None:
+def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequence[Picture], path: Path) -> None:
     """Writes the page.
 
     Args:
-        per_class: the frame of tables.per_class_table.
-        figures: title -> SVG file, put in as it is (figures.py escapes what it draws).
+        drawn: the study's figures, by name; their SVG is put in as it is (what they draw, they escape).
     """
-    parts = [
-        html.paragraphs(caption(results), "soft"),
-        html.paragraphs(headline(results), "say"),
-        html.paragraphs(absent_lines(results), "warn"),
+    frames, texts = all_tables(results), all_texts(results)
+    chart = chart_data(results, frames["gap"])
+
+    def tables(*names: str) -> str:
+        return "".join(_table(texts[name]) for name in names if name in texts)
+
+    sections = [
+        ("Learning curves", _curves(chart, drawn["curves"])),
+        ("Gap and gains", tables("gap") + _figures(drawn, "gain", "heatmap")),
+        ("What it depends on", tables("effects", "summary") + _figures(drawn, "epochs")),
+        ("Labelled scans", tables("label_efficiency") + _figures(drawn, "labels")),
+        ("Trained on, scored on", tables("matrix")),
+        ("The ladder", "".join(map(_table, ladder_text(results, sentences=True))) + _figures(drawn, "ladder")),
+        ("Class by class", _figures(drawn, "classes", "confusion") + _classes(texts["per_class"], frames["gap"])),
+        ("One scan", _pictures(pictures)),
+        ("The search", _figures(drawn, "search")),
+        ("Ranking and speed", tables("ranking", "learning", "forgetting", "ceilings", "cost")),
+        ("Every cell", tables("cells")),
+        ("Left out", _excluded(results) + _not_drawn(drawn)),
+        ("Failures", _failures(results)),
     ]
-    tables = (gap_text(results), matrix_text(results), *ladder_text(results, sentences=True))
-    parts += [_table(table) for table in tables]
-    parts += [f"<h2>{escape(name)}</h2>{html.svg_file(file)}" for name, file in figures.items()]
-    parts += [_pictures(results), _per_class(results, per_class), _excluded(results), _failures(results)]
-    path.write_text(html.page(f"Transfer study {results.name}", parts), encoding="utf-8", newline="\n")
+    sections = [(title, inside) for title, inside in sections if inside]
+    parts = [
+        f"<p class='facts'>{escape(_facts(results))}</p>",
+        opening_list(opening(results, frames)),
+        _folded("The same with every interval and count of seeds", html.paragraphs(headline(results), "say")),
+        html.paragraphs(absent_lines(results), "warn"),
+        _folded("What the figures are", html.paragraphs(caption(results), "soft")),
+        _contents([title for title, _ in sections]),
+        *(f"<section id='{_anchor(t)}'><h2>{escape(t)}</h2>{inside}</section>" for t, inside in sections),
+    ]
+    script = f"(() => {{\n{''.join(map(_asset, CHART))}}})();\n" if chart["settings"] and drawn["curves"].svg else ""
+    text = html.page(f"Transfer study {results.name}", parts, style=_asset("report.css"), script=script)
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _table(table: TextTable) -> str:
+def _asset(name: str) -> str:
+    return resources.files("lidartune.report").joinpath("viewer", name).read_text("utf-8")
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-").replace(",", "")
+
+
+def _contents(titles: Sequence[str]) -> str:
+    links = "".join(f"<a href='#{_anchor(title)}'>{escape(title)}</a>" for title in titles)
+    return f"<nav class='contents' aria-label='contents'>{links}</nav>"
+
+
+def _folded(summary: str, inside: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{inside}</details>" if inside else ""
+
+
+def _facts(results: StudyResults) -> str:
+    """One line: how much is done, and the values of each axis."""
+    done = sum(cell.status == "done" for cell in results.cells)
+    parts = [f"{done} of {count(len(results.cells), 'cell')} done"]
+    if results.cells:
+        values = list(zip(*(cell.key for cell in results.cells), strict=True))
+        backbones, widths, epochs, freezes, scans = (", ".join(dict.fromkeys(map(str, v))) for v in values)
+        seeds = len({cell.seed for cell in results.cells})
+        parts += [count(seeds, "seed"), backbones, f"width {widths}", f"pretraining epochs {epochs}"]
+        parts += [f"freeze {freezes}", f"labelled real scans {scans}"]
+    return " · ".join(parts)
+
+
+def _table(table: TextTable, first: dict[str, str] | None = None) -> str:
     heads = [one_line(head) for head in table.heads]
-    notes = html.paragraphs(table.notes, "soft")
-    return f"<h2>{escape(table.title)}</h2>{html.table(heads, table.rows, left=table.left)}{notes}"
+    drawn = html.table(heads, table.rows, left=table.left, name=table.title, first=first, cell_class=_kind)
+    return f"<h3>{escape(table.title)}</h3>{drawn}{html.paragraphs(table.notes, 'soft')}"
 
 
-def _pictures(results: StudyResults) -> str:
-    """The fixed test scan before and after fine-tuning, of the first cell that has it."""
-    for cell in sorted(results.cells, key=lambda c: (c.status != "done", c.pretrain_epochs == 0)):
-        found = [
-            (role, domain, png)
-            for role, domain in (
-                ("start", "real"),
-                ("finetuned", "real"),
-                ("scratch", "real"),
-                ("finetuned", "synthetic"),
-            )
-            if (png := _picture(results, cell, role, domain)) is not None
-        ]
-        if found:
-            setting = (
-                f"{cell.backbone}, width {cell.width}, {pretraining_words(cell.pretrain_epochs)}, seed {cell.seed}"
-            )
-            figures = "".join(
-                f"<figure><img alt='{escape(caption_)}' src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
-                f"<figcaption>{escape(caption_)}</figcaption></figure>"
-                for role, domain, png in found
-                if (caption_ := f"{role.replace('_', ' ')}, a {domain} test scan: range, prediction, truth, error")
-            )
-            return f"<h2>One scan</h2><p class='soft'>{escape(setting)}</p>{figures}"
-    return ""
+def _kind(text: str) -> str:
+    return "bad" if text in ("yes", "failed", "blocked") else html.plain_class(text)
 
 
-def _picture(results: StudyResults, cell: CellResult, role: str, domain: str) -> bytes | None:
-    place = cell.roles.get(role)
-    if place is None or place.score is None:
-        return None
-    return committed_file(results.runs_root / place.run, place.epoch, "test", f"picture-{domain}.png")[0]
+def _figures(drawn: dict[str, Drawn], *names: str) -> str:
+    return "".join(
+        f"<h3>{escape(figure.title)}</h3>{html.svg_file(figure.svg, figure.title, figure.note)}"
+        for name in names
+        if (figure := drawn[name]).svg is not None
+    )
 
 
-def _per_class(results: StudyResults, frame: pd.DataFrame) -> str:
-    heads = ("class", "S→R", "fine-tuned", "scratch", "gain, equal fine-tuning", "95 % interval", "negative transfer")
-    parts: list[str] = []
-    keys = ["backbone", "width", "pretrain_epochs", "freeze", "labelled_scans"]
-    for key, rows in frame.groupby(keys, sort=False) if len(frame) else []:
-        if key[2] == 0:
-            continue
-        body = []
-        for row in rows.to_dict("records"):
-            if row["in_real_test"] != "yes":
-                continue
-            gain, low, high = (row[f"gain_equal_finetuning{end}"] for end in ("", "_low", "_high"))
-            bad = row["negative_transfer_equal_finetuning"]
-            figures = [percent(row[name]) for name in ("synthetic_to_real", "finetuned", "scratch")]
-            figures += [NA if pd.isna(gain) else f"{100 * gain:+.1f}"]
-            figures += [NA if pd.isna(low) else f"{100 * low:+.1f} to {100 * high:+.1f}", bad or NA]
-            body.append([str(row["name"]), *figures])
-        label = escape(
-            f"{key[0]}, width {key[1]}, {pretraining_words(key[2])}, freeze {key[3]}, {key[4]} real scans"
-        )
-        table = html.table(heads, body, cell_class=lambda text: "bad" if text == "yes" else html.plain_class(text))
-        parts.append(f"<details{'' if parts else ' open'}><summary>{label}</summary>{table}</details>")
-    if not parts:
+def _curves(chart: dict[str, Any], figure: Drawn) -> str:
+    """The chart where scripts run; the figure where they do not, and on paper."""
+    if figure.svg is None:
         return ""
-    absent = [n for i, n in enumerate(results.classes) if i and not results.class_sets["real"][i]]
-    note = f"Not in the real test split, so n/a: {', '.join(absent)}. " if absent else ""
-    note += "With many classes and settings, about one flag in forty comes by chance."
-    return "<h2>Per class</h2>" + html.paragraphs([note], "soft") + "".join(parts)
+    drawn = html.svg_file(figure.svg, figure.title, figure.note)
+    if not chart["settings"]:
+        return drawn
+    said = (
+        "Choose settings to compare. The frame begins with pretraining; a hollow mark is epoch 0 of fine-tuning, "
+        "scored before its first update. Point at a curve, or reach the chart with Tab and read it with the arrow keys."
+    )
+    return (
+        f"<p class='soft'>{said}</p><div id='chart' class='chart' hidden></div>{html.data('curves', chart)}"
+        f"<details class='still' open><summary>As a figure (curves.svg, curves.png)</summary>{drawn}</details>"
+    )
+
+
+def _classes(table: TextTable, gap: pd.DataFrame) -> str:
+    """The table of classes, filtered at first to the setting with the largest gain."""
+    if not table.rows:
+        return ""
+    places = {one_line(head): part for head, part in zip(KEY_HEADS, KEY, strict=True)}
+    columns = {head: at for at, head in enumerate(map(one_line, table.heads)) if at < table.left and head in places}
+    settings = [{head: str(row[places[head]]) for head in columns} for _, row in best_and_worst(gap)]
+    rows, notes = table.rows, table.notes
+    if len(rows) > MOST_CLASS_ROWS and settings:
+        rows = [row for row in rows if {head: row[at] for head, at in columns.items()} in settings]
+        notes = ["Of the settings with the largest and the smallest gain; per_class.csv has all.", *notes]
+    return _table(replace(table, rows=rows, notes=notes), settings[0] if settings else None)
+
+
+def _pictures(pictures: Sequence[Picture]) -> str:
+    """The fixed real test scan of the best and the worst setting, at each stage."""
+    parts = []
+    for (what, setting), group in groupby(pictures, key=lambda p: (p.what, p.setting)):
+        parts.append(f"<h3>{escape(what[0].upper() + what[1:])}</h3><p class='soft'>{escape(setting)}</p>")
+        for picture in group:
+            said = escape(f"{picture.stage}: a real test scan, range, prediction, truth and error")
+            image = f"<img alt='{said}' src='data:image/png;base64,{base64.b64encode(picture.png).decode()}'>"
+            parts.append(f"<figure class='scan'><figcaption>{said}</figcaption>")
+            parts.append(f"<div class='wide' tabindex='0'>{image}</div></figure>")
+    return "".join(parts)
+
+
+def _not_drawn(drawn: dict[str, Drawn]) -> str:
+    absent = [figure for figure in drawn.values() if figure.svg is None]
+    items = "".join(f"<li>{escape(figure.title)}: {escape(figure.note)}.</li>" for figure in absent)
+    return f"<h3>Figures that this study has no data for</h3><ul class='soft absent'>{items}</ul>" if items else ""
 
 
 def _excluded(results: StudyResults) -> str:
@@ -115,15 +181,12 @@ def _excluded(results: StudyResults) -> str:
         f"{escape(str(e.get('reason', '')))}</li>"
         for e in results.excluded
     )
-    return f"<h2>Left out of the plan</h2><ul class='soft'>{items}</ul>"
+    return f"<h3>Cells that the plan leaves out</h3><ul class='soft absent'>{items}</ul>"
 
 
 def _failures(results: StudyResults) -> str:
-    if not results.failures:
-        return ""
-    items = "".join(
+    return "".join(
         f"<details><summary>{escape(run)}: {escape(str(f.get('kind', 'failed')))}</summary>"
         f"<pre>{escape(str(f.get('message', '')))}\n{escape(str(f.get('log') or ''))}</pre></details>"
         for run, f in sorted(results.failures.items())
     )
-    return f"<h2>Failures</h2>{items}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def write_report(
     study_folder: Path, *, console: Console | None = None, runs_root: Path | None = None, only: Collection[str] = ()
 ) -> Path:
-    """Writes report/ in the study's folder: CSV, Parquet, Markdown, LaTeX, SVG, index.html; returns that folder.
+    """Writes report/ in the study's folder: CSV, Parquet, Markdown, LaTeX, figures, index.html; returns that folder.
 
     An unfinished study is reported as far as it got, with what is missing and why.
 
@@ -65,11 +65,14 @@ def _must_have(results: StudyResults, only: Collection[str]) -> None:
 def _write_files(results: StudyResults, folder: Path) -> None:
     # pandas and matplotlib take a second to import: not before somebody wants a report.
     from lidartune.report import exports, figures, page, tables
+    from lidartune.report.figures.pictures import pictures
 
     folder.mkdir(parents=True, exist_ok=True)
     exports.write_tables(results, folder)
     (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
-    figures.draw_curves(figures.curve_data(results), folder / "curves.svg")
-    figures.draw_gains(figures.gain_data(results), folder / "gap.svg")
-    drawn = {"Learning curves": folder / "curves.svg", "Gain over training from scratch": folder / "gap.svg"}
-    page.write_page(results, tables.all_tables(results)["per_class"], drawn, folder / "index.html")
+    frames = tables.all_tables(results)
+    drawn = figures.draw_figures(results, frames, folder / page.FOLDER)
+    scans = pictures(results, frames)
+    for scan in scans:
+        (folder / page.FOLDER / f"{scan.name}.png").write_bytes(scan.png)
+    page.write_page(results, drawn, scans, folder / "index.html")

@@ -44,8 +44,17 @@ class Page:
             self._call(f"{domain}.enable")
         self.requests: list[str] = []
 
-    def open(self, url: str, *, width: int = 1200, height: int = 800, dark: bool = False, touch: bool = False) -> None:
-        """Opens a page and waits until it has drawn."""
+    def open(
+        self,
+        url: str,
+        *,
+        width: int = 1200,
+        height: int = 800,
+        dark: bool = False,
+        touch: bool = False,
+        scripts: bool = True,
+    ) -> None:
+        """Opens a page and waits until it has drawn; without scripts, until it is there."""
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch
         )
@@ -53,8 +62,10 @@ class Page:
         self._call("Emulation.setEmulatedMedia", features=scheme)
         self._call("Emulation.setTouchEmulationEnabled", enabled=touch)
         self._call("Page.navigate", url="about:blank")
+        self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._call("Page.navigate", url=url)
-        self.wait("document.body && document.body.dataset.frames > 0")
+        drawn = "document.body && document.body.dataset.frames > 0" if scripts else "document.readyState === 'complete'"
+        self.wait(f"location.href !== 'about:blank' && {drawn}")
 
     def evaluate(self, expression: str) -> Any:
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
@@ -72,6 +83,16 @@ class Page:
         modifiers = 8 if shift else 0
         self._call("Input.dispatchKeyEvent", type="keyDown", key=name, text=text, modifiers=modifiers)
         self._call("Input.dispatchKeyEvent", type="keyUp", key=name, modifiers=modifiers)
+        self._next_frame()
+
+    def click(self, x: float, y: float) -> None:
+        """A click of the left button."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self._next_frame()
+
+    def hover(self, x: float, y: float) -> None:
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         self._next_frame()
 
     def drag(self, start: tuple[int, int], end: tuple[int, int], *, button: str = "left", shift: bool = False) -> None:

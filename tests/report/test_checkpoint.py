@@ -13,7 +13,8 @@ from rich.console import Console
 
 from lidartune.report import load_study, write_report
 from lidartune.report.classes import per_class_table
-from lidartune.report.figures import curve_data, gain_data
+from lidartune.report.figures import curve_data
+from lidartune.report.figures.gains import gain_data
 from lidartune.report.groups import group_cells
 from lidartune.report.headline import headline
 from lidartune.report.learning import learning_table
@@ -116,7 +117,7 @@ def test_its_fine_tuning_is_drawn_from_update_0_and_its_own_score_nowhere(study:
     mine = data[data["pretrain_epochs"] == "checkpoint"]
     assert set(mine["curve"]) == {"fine-tuning on real, scored on real"}
     assert mine["updates"].min() == 0 and mine["updates"].max() == 4 * 32
-    labels = list(gain_data(load_study(study))["label"])
+    labels = list(gain_data(gap_table(load_study(study)))["label"])
     assert labels == ["epochs 3", "epochs 10", "checkpoint"]
 
 
@@ -131,4 +132,4 @@ def test_the_whole_report_is_written(which: str, request: pytest.FixtureRequest)
     assert "checkpoint" in set(pd.read_parquet(folder / "gap.parquet")["pretrain_epochs"])
     page = (folder / "index.html").read_text()
     assert "width 512, from the checkpoint" in page
-    assert "checkpoint" in (folder / "gap.tex").read_text() and (folder / "curves.svg").stat().st_size > 0
+    assert "checkpoint" in (folder / "gap.tex").read_text() and (folder / "figures" / "curves.svg").stat().st_size > 0

@@ -15,7 +15,7 @@ from lidartune.backbones import NAMES, build
 from lidartune.backbones.network import Network
 from lidartune.canvas import Sensor
 from lidartune.errors import UserError
-from lidartune.report.figures import _marker
+from lidartune.report.figures.curves import marker
 from lidartune.runs.spec import RunSpec, Start
 from lidartune.training.freeze import apply_freeze, policy_at, trained_groups
 from lidartune.training.loader import ScanReader, TrainingScan
@@ -276,4 +276,4 @@ def test_what_changes_nothing_under_a_policy_makes_no_other_run() -> None:
 
 
 def test_the_report_has_a_marker_for_each_policy() -> None:
-    assert len({_marker(list(POLICIES), policy) for policy in POLICIES}) == len(POLICIES)
+    assert len({marker(list(POLICIES), policy) for policy in POLICIES}) == len(POLICIES)
