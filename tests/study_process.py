@@ -52,11 +52,11 @@ def write_study(folder: Path, values: dict[str, Any]) -> Path:
     return path
 
 
-def command(config: Path, results: Path, *more: str) -> list[str]:
+def command(config: Path, results: Path | str, *more: str) -> list[str]:
     return [sys.executable, str(SCRIPT), "--config", str(config), "--results", str(results), *more]
 
 
-def start(config: Path, results: Path, *more: str, faults: dict[str, Any] | None = None) -> subprocess.Popen[str]:
+def start(config: Path, results: Path | str, *more: str, faults: dict[str, Any] | None = None) -> subprocess.Popen[str]:
     """Starts the study; `faults` are for tests/faults/hook/sitecustomize.py."""
     environment = dict(os.environ)
     if faults:

@@ -22,7 +22,8 @@ from lidartune.runs.s3 import S3Files
 from lidartune.streetworld import WorldFolder
 from lidartune.tuning import bucket_lock
 from tests.bucket import server
-from tests.test_study import finish, kill, refused, same_tables, start, study_values, write_study
+from tests.study_process import finish, kill, start, study_values, write_study
+from tests.test_study import refused, same_in_bucket
 
 SMALL: dict[str, Any] = {"width": [64], "pretrain_epochs": [0, 1], "freeze": ["none"], "labelled_scans": [2]}
 
@@ -151,7 +152,7 @@ def test_killed_and_run_again_it_gives_the_table_of_a_folder(
     assert status == 0, output
     after = _committed(files, "metrics")
     assert {path: after[path] for path in before} == before, "what was committed is not trained again"
-    same_tables(files, tmp_path / "local" / "tiny" / "report")
+    same_in_bucket(files, tmp_path / "local" / "tiny" / "report")
 
     # On a machine that has never seen it nothing is trained again.
     monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "another machine"))
@@ -159,7 +160,7 @@ def test_killed_and_run_again_it_gives_the_table_of_a_folder(
     status, output = finish(start(config, files.uri))
     assert status == 0 and "in the store already" in output, output
     assert {entry.path: entry for entry in files.entries("runs")} == entries
-    same_tables(files, tmp_path / "local" / "tiny" / "report")
+    same_in_bucket(files, tmp_path / "local" / "tiny" / "report")
 
 
 @pytest.mark.nightly
