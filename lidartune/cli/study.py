@@ -46,11 +46,13 @@ def study_command(default: Path) -> click.Command:
                 do="give a folder",
             )
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)
+        if plan:
+            from lidartune.tuning.planned import show_plan  # loads neither Ray nor torch
+
+            show_plan(study, results=Path(results), console=console())
+            return 0
         from lidartune.tuning import driver
 
-        if plan:
-            driver.show_plan(study, results=Path(results), console=console())
-            return 0
         return driver.run_study(
             study, results=Path(results), address=address, command=sys.argv, console=console()
         )

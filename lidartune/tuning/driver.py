@@ -17,8 +17,9 @@ from lidartune.errors import UserError
 from lidartune.report import write_report
 from lidartune.report.tensorboard import rewrite_events
 from lidartune.transfer.data import WORLD_MISSING, check_rings, check_scans, open_study_data, what_is_missing
-from lidartune.tuning.cluster import ray_cluster, slots
+from lidartune.tuning.cluster import ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
+from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.schedule import Failure
 from lidartune.tuning.search import CellSource, WholeGrid
@@ -62,13 +63,14 @@ def run_study(
             console.print("starting Ray, which takes about ten seconds ...", highlight=False)
             with ray_cluster(address):
                 check_nodes(results)
-                at_once = slots(config.resources)
+                needed = trial_bytes(study.specs, config.resources, data)
+                at_once = slots(config.resources, needed)
                 record(study, command)
                 bring_checkpoints(study)
                 source: CellSource = WholeGrid()
                 if config.search.sampler == "tpe":
                     source = DrawnCells(study, slots=at_once)
-                run_trials(study, source, console, at_once)
+                run_trials(study, source, console, at_once, trial_needs(config.resources, needed))
         else:
             console.print("All runs of this study are in the store already.", highlight=False)
         record(study, command)
@@ -99,15 +101,6 @@ def failed_runs(failures: Mapping[str, Failure], limit: int = 12) -> list[str]:
 
 def _tensorboard(study: Study) -> str:
     return f"TensorBoard  tensorboard --logdir {study.folder / 'tensorboard'}"
-
-
-def show_plan(config: StudyConfig, *, results: Path, console: Console) -> None:
-    """Prints what the study would do: cells, exclusions, what is in the store, updates. Makes and starts nothing."""
-    missing = what_is_missing(config)
-    study = open_study(config, results.absolute(), data=open_study_data(config) if missing is None else None)
-    console.print(*describe(study), sep="\n", highlight=False)
-    if missing:
-        console.print(f"  planned from the YAML alone, as if nothing were done: {missing}", highlight=False)
 
 
 @contextmanager

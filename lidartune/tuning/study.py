@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lidartune.config import StudyConfig, as_dict
-from lidartune.runs.store import Store
-from lidartune.runs.trajectory import missing_epochs
+from lidartune.runs.spec import RunSpec
+from lidartune.runs.store import Store, missing_epochs
 from lidartune.transfer.data import StudyData, labelled_record, with_counts
 from lidartune.transfer.ladder import ladder_lines
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
 from lidartune.tuning.manifest import manifest
+from lidartune.tuning.pace import Pace
 from lidartune.tuning.schedule import Schedule
 from lidartune.whole_file import write_whole
 
@@ -35,10 +37,21 @@ class Study:
     results: Path
     store: Store
     schedule: Schedule
+    pace: Pace
 
     @property
     def folder(self) -> Path:
         return self.results / self.config.name
+
+    @cached_property
+    def whole(self) -> Plan:
+        """The plan of a grid; of a search that of all cells it may draw."""
+        return self.plan if self.config.search.sampler == "grid" else _whole_plan(self.config, self.data)
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """All runs that the study may come to."""
+        return [work.spec for work in self.whole.works.values()]
 
 
 def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> Study:
@@ -51,7 +64,9 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> St
         for cell in cells:
             plan.add(cell)
     store = Store(results)
-    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]))
+    whole = plan if plan.works else _whole_plan(config, data)
+    pace = Pace(store, (work.spec for work in whole.works.values()), config.resources)
+    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]), pace.epoch_cost)
     return Study(
         config=config,
         stated=stated,
@@ -61,7 +76,15 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> St
         results=results,
         store=store,
         schedule=schedule,
+        pace=pace,
     )
+
+
+def _whole_plan(config: StudyConfig, data: StudyData | None) -> Plan:
+    plan = Plan(config, data)
+    for cell in grid_cells(config.grid, config.checkpoints)[0]:
+        plan.add(cell)
+    return plan
 
 
 def describe(study: Study) -> list[str]:
@@ -70,12 +93,9 @@ def describe(study: Study) -> list[str]:
     of_data = study.data.notes if study.data else ()
     notes = [f"  {note}" for note in (*config.notes, *_checkpoint_notes(study), *of_data)]
     if config.search.sampler == "tpe":
-        whole = Plan(config, study.data)
-        for cell in grid_cells(config.grid, config.checkpoints)[0]:
-            whole.add(cell)
         return [
             f"study {config.name}: {config.search.trials} settings drawn, each on {len(config.grid.seed)} seeds; "
-            f"the whole grid would be {len(whole.roles)} cells and {whole.updates():,} updates",
+            f"the whole grid would be {len(study.whole.roles)} cells and {study.whole.updates():,} updates",
             *notes,
         ]
     epochs = sum(max(work.epochs) for work in plan.works.values())

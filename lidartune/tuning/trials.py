@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -21,21 +22,30 @@ from lidartune.tuning.trainable import run_trial
 from lidartune.whole_file import write_whole
 
 
-def run_trials(study: Study, source: CellSource, console: Console, at_once: int) -> None:
+def run_trials(
+    study: Study,
+    source: CellSource,
+    console: Console,
+    at_once: int,
+    needs: dict[str, float],
+    trainable: Callable[..., None] = run_trial,
+) -> None:
     """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already.
+
+    Args:
+        needs: what Ray sets aside for a trial.
+        trainable: what carries out a run; benchmarks/makespan.py has one that sleeps.
 
     Raises:
         UserError: when no run can go on, because the results folder is full, say.
     """
-    config, resources = study.config, study.config.resources
 
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
         write_whole(path, text)
         return str(path)
 
-    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=str(study.results))
-    needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    work = tune.with_parameters(trainable, study=json.dumps(as_dict(study.config)), results=str(study.results))
     progress = StudyProgress(
         console, lambda: StudyWriter(study.folder, study.results / "runs"), study.schedule.epochs_left
     )
@@ -43,7 +53,7 @@ def run_trials(study: Study, source: CellSource, console: Console, at_once: int)
     search = RunSearch(study.schedule, source, keep_log, lost.words)
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress:
         tune.Tuner(
-            tune.with_resources(trainable, needs),
+            tune.with_resources(work, needs),
             tune_config=tune.TuneConfig(
                 search_alg=search,
                 num_samples=-1,
