@@ -4,8 +4,9 @@
 
 A grid of 200 cells (650 runs that start from each other) goes through the study's own Tuner, search and schedule; only
 its trials sleep instead of training, for times drawn per epoch around what the schedule expects of them. So 32 slots
-work on two processors: Ray is told that there are 32. Worker processes are started before the clock is, as Ray's own
-start is no part of it. The bound is max(all work / slots, longest chain); no order of the runs is faster.
+work on two processors: Ray is told that there are 32. The clock starts when each slot has its worker process, whose
+first trial waits for the others, as Ray's own start is no part of it. The bound is max(all work / slots, longest
+chain); no order of the runs is faster.
 
 "Between trials" is the time from the end of a trial to the start of the next in the same process, as far as a run was
 ready for it: where nothing was, the wait belongs to the bound and not to Tune.
@@ -77,7 +78,10 @@ def sleep_through(config: dict[str, Any], *, study: str, results: str) -> None:
 
     from lidartune.runs.spec import RunSpec
 
-    began, folder = time.time(), Path(results)
+    folder = Path(results)
+    if not (folder / f"up-{os.getpid()}").exists():
+        wait_for_the_others(folder)
+    began = time.time()
     run = RunSpec.from_dict(config["spec"]).folder
     scores = {"synthetic": 0.5, "real": 0.5}
     for epoch, seconds in enumerate([0.0, *json.loads((folder / "durations" / f"{run}.json").read_text())]):
@@ -89,25 +93,12 @@ def sleep_through(config: dict[str, Any], *, study: str, results: str) -> None:
     tune.report({"epoch": max(config["epochs"]), "finished": True})
 
 
-def start_processes(count: int) -> None:
-    """Has Ray start so many worker processes, which then wait for trials: with the environment that Tune asks for."""
-    import ray
-    from ray.tune.execution.class_cache import DEFAULT_ENV_VARS, ENV_VARS_TO_PROPAGATE
-
-    forwarded = {name: os.environ[name] for name in ENV_VARS_TO_PROPAGATE if name in os.environ}
-
-    @ray.remote(num_cpus=1, runtime_env={"env_vars": {**DEFAULT_ENV_VARS, **forwarded}})
-    def load(seconds: float) -> int:
-        from ray import tune  # noqa: F401
-
-        time.sleep(seconds)
-        return os.getpid()
-
-    for seconds in (1.0, 5.0, 10.0, 20.0, 40.0):
-        started = len(set(ray.get([load.remote(seconds) for _ in range(count)])))
-        if started == count:
-            return
-    print(f"only {started} of {count} worker processes were there before the clock was started")
+def wait_for_the_others(folder: Path) -> None:
+    """Lets no trial begin before each slot has its process; the first trial of each comes by here."""
+    (folder / f"up-{os.getpid()}").touch()
+    slots = int((folder / "slots").read_text())
+    while len(list(folder.glob("up-*"))) < slots:
+        time.sleep(0.05)
 
 
 def lower_bound(plan: Plan, seconds: dict[str, list[float]], slots: int) -> tuple[float, float]:
@@ -134,7 +125,8 @@ def carried_out(slots: int, seconds_per_run: float, profile: bool) -> tuple[Stud
     results = Path(tempfile.mkdtemp(prefix="makespan-"))
     study = open_study(config, results, None)
     seconds = durations(study, seconds_per_run)
-    save_plan_and(results, study, seconds)
+    (results / "slots").write_text(str(slots))
+    write_inputs(study, seconds)
     os.environ.update(SETTINGS)
     ray.init(
         address="local",
@@ -145,7 +137,6 @@ def carried_out(slots: int, seconds_per_run: float, profile: bool) -> tuple[Stud
         logging_level="ERROR",
     )
     try:
-        start_processes(slots)
         profiler = cProfile.Profile()
         if profile:
             profiler.enable()
@@ -160,10 +151,11 @@ def carried_out(slots: int, seconds_per_run: float, profile: bool) -> tuple[Stud
     return study, seconds, results
 
 
-def save_plan_and(results: Path, study: Study, seconds: dict[str, list[float]]) -> None:
-    (results / "durations").mkdir()
+def write_inputs(study: Study, seconds: dict[str, list[float]]) -> None:
+    """What trials and the progress display read."""
+    (study.results / "durations").mkdir()
     for run, values in seconds.items():
-        (results / "durations" / f"{run}.json").write_text(json.dumps(values))
+        (study.results / "durations" / f"{run}.json").write_text(json.dumps(values))
     study.folder.mkdir(parents=True)
     save_plan(study)
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from lidartune.config import Resources
 from lidartune.errors import UserError
@@ -69,6 +70,24 @@ def ray_cluster(address: str | None) -> Iterator[None]:
 
 def _not_printed(data: object, ignore_prefix: bool) -> None:
     """Takes the place of Ray's printing what its daemons tell of lost workers, which no setting of Ray's turns off."""
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the Ray that is up, for the study's manifest."""
+    import ray
+
+    return [
+        {
+            "address": node["NodeManagerAddress"],
+            "host": node["NodeManagerHostname"],
+            "cpus": node["Resources"].get("CPU", 0.0),
+            "gpus": node["Resources"].get("GPU", 0.0),
+            "memory_gib": round(node["Resources"].get("memory", 0.0) / 2**30, 1),
+            "accelerators": [n.partition(":")[2] for n in node["Resources"] if n.startswith("accelerator_type:")],
+        }
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
 def slots(resources: Resources, trial_bytes: int) -> int:

@@ -17,7 +17,7 @@ from lidartune.errors import UserError
 from lidartune.report import write_report
 from lidartune.report.tensorboard import rewrite_events
 from lidartune.transfer.data import WORLD_MISSING, check_rings, check_scans, open_study_data, what_is_missing
-from lidartune.tuning.cluster import ray_cluster, slots, trial_needs
+from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
@@ -65,7 +65,7 @@ def run_study(
                 check_nodes(results)
                 needed = trial_bytes(study.specs, config.resources, data)
                 at_once = slots(config.resources, needed)
-                record(study, command)
+                record(study, command, nodes())
                 bring_checkpoints(study)
                 source: CellSource = WholeGrid()
                 if config.search.sampler == "tpe":

@@ -127,18 +127,30 @@ def replaced(study: Study) -> list[str]:
     return [f"  this replaces the report of other cells in {study.folder}; --set name=... would keep both"]
 
 
-def record(study: Study, command: list[str]) -> None:
+def record(study: Study, command: list[str], nodes: list[dict[str, Any]] | None = None) -> None:
     """Writes what the study is and how far it got: study.yaml, plan.json, labelled_scans.json, failures.json,
-    manifest.json."""
+    manifest.json.
+
+    Args:
+        nodes: the machines of the Ray that is up; None keeps those that are recorded.
+    """
     folder = study.folder
     assert study.data is not None
     write_whole(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.stated)), sort_keys=False))
     save_plan(study)
     write_json(folder / "labelled_scans.json", labelled_record(study.stated, study.data))
     write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
-    values = manifest(study.config, study.data, command)
+    values = manifest(study.config, study.data, command, _recorded_nodes(folder) if nodes is None else nodes)
     values["notes"] += _checkpoint_notes(study) + _mixed_environments(study)
     write_json(folder / "manifest.json", values)
+
+
+def _recorded_nodes(folder: Path) -> list[dict[str, Any]]:
+    try:
+        recorded = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("nodes", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [node for node in recorded if isinstance(node, dict)] if isinstance(recorded, list) else []
 
 
 def save_plan(study: Study) -> None:
