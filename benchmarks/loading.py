@@ -26,8 +26,8 @@ from lidartune.canvas import Sensor
 from lidartune.scans import Dataset, ScanFile, open_dataset
 from lidartune.streetworld import WorldSpec, ensure_world
 from lidartune.training.augment import Augmentation, augmented
+from lidartune.training.batches import to_batch
 from lidartune.training.loader import ScanReader
-from lidartune.training.loop import to_batch
 from lidartune.training.seeding import derived_seed
 
 ALL_ON = Augmentation(rotate=True, flip=0.5, drop=0.2, jitter_m=0.02)

@@ -30,6 +30,7 @@ import numpy as np
 from rich.console import Console
 
 from lidartune.config import StudyConfig, from_dict
+from lidartune.report.tensorboard import StudyWriter
 from lidartune.transfer.plan import Plan
 from lidartune.tuning.cluster import SETTINGS
 from lidartune.tuning.schedule import Job, Schedule
@@ -141,8 +142,12 @@ def carried_out(slots: int, seconds_per_run: float, profile: bool) -> tuple[Stud
         if profile:
             profiler.enable()
         needs = trial_needs(config.resources, 2**20)
+
+        def writer() -> StudyWriter:
+            return StudyWriter(study.folder, results / "runs")
+
         with open(os.devnull, "w") as nowhere:
-            run_trials(study, WholeGrid(), Console(file=nowhere), slots, needs, sleep_through)
+            run_trials(study, WholeGrid(), Console(file=nowhere), slots, writer, needs, sleep_through)
         profiler.disable()
         if profile:
             pstats.Stats(profiler).sort_stats("cumulative").print_stats(45)

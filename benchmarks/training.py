@@ -158,7 +158,7 @@ def instrumented(stack: ExitStack, sections: Sections, model: torch.nn.Module) -
         (loop, "summary", "watched numbers"),
         (loop, "learning_rates", "watched numbers"),
         (loop, "measured_updates", "watched numbers"),
-        (Ledger, "_picture", "pictures of two scans"),
+        (ledger_module, "_picture", "pictures of two scans"),
         (ledger_module, "score_briefly", "scoring two validation splits"),
         (ledger_module, "scored_state", "scoring two validation splits"),
         (ledger_module, "pack", "committing"),

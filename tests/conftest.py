@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from lidartune.streetworld import WorldFolder, WorldSpec, write_world
+from tests.bucket import bucket, s3_server
+
+__all__ = ["bucket", "s3_server"]  # fixtures for all tests
 
 TINY_WORLD = WorldSpec(
     beams=16,

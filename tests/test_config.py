@@ -12,6 +12,7 @@ from lidartune.errors import UserError
 from lidartune.runs.spec import NetworkForm
 from lidartune.training.adapt.ladder import LADDER
 from lidartune.training.augment import Augmentation
+from lidartune.training.recipe import Recipe
 
 STUDIES = sorted((Path(__file__).parents[1] / "study").glob("*.yaml"))
 
@@ -28,7 +29,7 @@ def test_a_ladder_is_named_rung_by_rung_or_as_a_whole(tmp_path: Path) -> None:
 
     assert ladder("") == () and ladder("ladder: adabn") == ("adabn",)
     assert ladder("ladder: [none, statistics]") == ("none", "statistics")
-    assert ladder("ladder: all") == tuple(LADDER)
+    assert ladder("ladder: all") == ladder("ladder: [all]") == tuple(LADDER)
 
 
 def study(tmp_path: Path, text: str) -> Path:
@@ -153,6 +154,21 @@ def test_augmentation_is_part_of_the_recipe(tmp_path: Path) -> None:
     second = config.recipe_for("squeezesegv2", "real", second_stage=True, updates_per_epoch=1)
     assert first.augmentation == Augmentation(rotate=True) and first.sampling == "sequences"
     assert second.augmentation == Augmentation(drop=0.1), "the second stage's stands for all of it"
+
+
+def test_off_is_off_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
+    """The recipe, and with it the run's id, is that of a study that does not state it."""
+    text = "name: s\nrecipe: {raydrop: off, amp: off}\nrecipe_by_domain: {synthetic: {raydrop: per_pixel}}"
+    config = load_config(study(tmp_path, text), settings=["recipe_second_stage.raydrop=off"])
+    assert config.recipe == {"raydrop": False, "amp": False}, "as YAML 1.1 has it"
+    first, second = (
+        config.recipe_for("squeezesegv2", "synthetic", second_stage=later, updates_per_epoch=1)
+        for later in (False, True)
+    )
+    assert first == Recipe(raydrop="per_pixel") and second == Recipe()
+    for wrong in ("on", "no way", "0"):
+        with pytest.raises(UserError, match="(?s)recipe.amp.*'off' or 'bf16'"):
+            load_config(study(tmp_path, f"name: s\nrecipe: {{amp: {wrong}}}"))
 
 
 def test_a_folder_given_on_the_command_line_keeps_the_file_s_splits(tmp_path: Path) -> None:

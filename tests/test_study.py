@@ -13,11 +13,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 import lidartune.scans
 from lidartune.cli import run, study_command
+from lidartune.cli.report import report
+from lidartune.runs.s3 import S3Files
+from lidartune.scoring.trained import load_trained
 from lidartune.streetworld import WorldFolder
+from lidartune.tuning import bucket_lock
 from tests.canaries import plant
 from tests.study_process import (
     Witness,
@@ -95,6 +100,46 @@ def test_killed_at_random_moments_and_run_again_it_gives_the_same_table(
     assert not witness.lost()
     assert commits(tmp_path).keys() == commits(results).keys()
     same_tables(tmp_path, results)
+
+
+def same_in_bucket(files: S3Files, folder: Path) -> None:
+    for name in ("gap.csv", "matrix.csv", "per_class.csv", "cells.csv"):
+        assert files.read(f"tiny/report/{name}") == (folder / name).read_bytes(), name
+
+
+def test_the_rest_of_a_study_is_trained_in_a_bucket_to_the_tables_of_a_folder(
+    done: tuple[Path, Path, str],
+    tmp_path: Path,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All runs but two, which start from what is there, come from a study in a folder."""
+    monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "cache"))
+    config, results, _ = done
+    files = S3Files(f"{bucket}/some/results")
+    runs = {path.name for path in (results / "runs").iterdir()}
+    missing = {next(name for name in sorted(runs) if part in name) for part in ("-real-2scans-", "-encoder-")}
+    for path in results.glob("runs/**/*.*"):
+        if path.is_file() and path.parts[len(results.parts) + 1] not in missing:
+            files.write(path.relative_to(results).as_posix(), path.read_bytes())
+    status, output = finish(start(config, files.uri))
+    assert status == 0 and "Traceback" not in output, output
+    assert f"{files.uri}/tiny/report/index.html" in output
+    same_in_bucket(files, results / "tiny" / "report")
+    assert files.read(bucket_lock.LOCK) is None, "the lock is let go"
+    assert {"plan.json", "study.yaml", "manifest.json", "report", "tensorboard"} <= set(files.names("tiny"))
+    assert len(files.names("tiny/tensorboard")) == len(runs) == len(files.names("runs"))
+
+    # Its report on another machine, from what is small of it; and a network of it.
+    monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path / "another machine"))
+    monkeypatch.setattr(sys, "argv", ["report", f"{files.uri}/tiny"])
+    with pytest.raises(SystemExit) as ended:
+        run(report)
+    assert not ended.value.code
+    same_in_bucket(files, Path(capsys.readouterr().out.rpartition("report  ")[2].strip()).parent)
+    assert not list((tmp_path / "another machine").rglob("*.safetensors"))
+    assert load_trained(f"{files.uri}/runs/{missing.pop()}", None, torch.device("cpu")).epoch == 1
 
 
 def test_a_wider_study_trains_only_what_is_new(
@@ -255,12 +300,6 @@ def test_a_second_driver_is_told(
     (tmp_path / "results").mkdir()
     with FileLock(tmp_path / "results" / ".driver.lock"):
         assert "another study is running" in refused(study_values(tiny_world), tmp_path, capsys)
-
-
-def test_results_on_s3_are_refused_for_now(
-    tiny_world: WorldFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "s3://" in refused(study_values(tiny_world), tmp_path, capsys, "--results", "s3://bucket/x")
 
 
 def test_splits_derived_from_a_taxonomy_never_train_on_what_is_scored(

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from lidartune.cli.console import console
-from lidartune.errors import UserError
 
 
 def study_command(default: Path) -> click.Command:
@@ -23,7 +22,9 @@ def study_command(default: Path) -> click.Command:
     )
     @click.option("--synthetic", metavar="DIR", help="Folder of the synthetic dataset.  [default: the street world]")
     @click.option("--real", metavar="DIR", help="Folder of the real dataset.  [default: the street world]")
-    @click.option("--results", default="results", show_default=True, help="Folder of the runs and reports.")
+    @click.option(
+        "--results", default="results", show_default=True, help="Folder of the runs and reports, or s3://bucket/folder."
+    )
     @click.option("--plan", is_flag=True, help="Print what would be done and what it costs; start nothing.")
     @click.option("--address", help="Run on this Ray cluster: `auto` on one of its nodes.")
     def command(
@@ -38,23 +39,14 @@ def study_command(default: Path) -> click.Command:
         """Run a transfer study, or go on with one: what is in the results folder is not done again."""
         from lidartune.config import load_config
 
-        if "://" in results:
-            raise UserError(
-                "results go to a folder of this machine or a shared file system, for now",
-                where="--results",
-                found=results,
-                do="give a folder",
-            )
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)
         if plan:
             from lidartune.tuning.planned import show_plan  # loads neither Ray nor torch
 
-            show_plan(study, results=Path(results), console=console())
+            show_plan(study, results=results, console=console())
             return 0
         from lidartune.tuning import driver
 
-        return driver.run_study(
-            study, results=Path(results), address=address, command=sys.argv, console=console()
-        )
+        return driver.run_study(study, results=results, address=address, command=sys.argv, console=console())
 
     return command

@@ -54,7 +54,7 @@ def _pretraining(value: object) -> int | str:
 
 def _rungs(value: object) -> object:
     """`all` stands for every rung of the ladder."""
-    return tuple(LADDER) if value == "all" else _listed(value)
+    return tuple(LADDER) if value in ("all", ["all"]) else _listed(value)
 
 
 ChannelFactor = Annotated[float, Field(gt=0, le=16)]

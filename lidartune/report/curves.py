@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lidartune.report.committed import as_matrix, committed_json
 from lidartune.report.results import CellResult, StudyResults
@@ -31,28 +32,33 @@ class Curve:
 
 def read_curve(run_folder: Path, last_epoch: int, num_classes: int) -> Curve:
     """Epochs 0..last_epoch of a run as far as they are committed."""
-    epochs, updates, scores = [], [], []
+    epochs, updates, matrices = [], [], []
     for epoch in range(last_epoch + 1):
-        data, _ = committed_json(run_folder, epoch, "metrics", "metrics.json")
+        data, _ = committed_json(run_folder, epoch, "metrics", "metrics.json", matrices_as_text=True)
         if data is None:
             continue
         validation = data.get("validation") or {}
         try:
-            row = [
-                float(gap.mean_iou(as_matrix(validation[d]["points"], num_classes))) if d in validation else np.nan
-                for d in DOMAINS
-            ]
+            row = {d: as_matrix(validation[d]["points"], num_classes) for d in DOMAINS if d in validation}
             updates.append(int(data["updates"]))
         except (KeyError, TypeError, ValueError):
             continue
         epochs.append(epoch)
-        scores.append(row)
-    table = np.array(scores, dtype=np.float64).reshape(-1, len(DOMAINS))
+        matrices.append(row)
     return Curve(
         epochs=np.array(epochs, dtype=np.int64),
         updates=np.array(updates, dtype=np.int64),
-        miou={domain: table[:, i] for i, domain in enumerate(DOMAINS)},
+        miou={domain: _mean_ious([row.get(domain) for row in matrices]) for domain in DOMAINS},
     )
+
+
+def _mean_ious(matrices: list[NDArray[np.int64] | None]) -> gap.Floats:
+    """(E,) mIoU over the classes of each matrix; nan where there is none."""
+    result = np.full(len(matrices), np.nan)
+    there = [index for index, matrix in enumerate(matrices) if matrix is not None]
+    if there:
+        result[there] = gap.mean_iou(np.stack([matrix for matrix in matrices if matrix is not None]))
+    return result
 
 
 def learning_curve(results: StudyResults, cell: CellResult, role: str, *longer: str) -> Curve | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +85,7 @@ def latex(table: TextTable) -> str:
     return "\n".join([*parts, r"\end{tabular}", *notes]) + "\n"
 
 
+@lru_cache(maxsize=10_000)  # most fields of a table are there many times
 def latex_text(text: str) -> str:
     """Text as LaTeX prints it, with any engine: no command, and no character that its fonts may lack."""
     escaped = "".join(_latex_character(character) for character in " ".join(text.split()))
@@ -100,6 +102,7 @@ def _latex_character(character: str) -> str:
     return character if accented or character in "ßæøœłÆØŒŁ" else f"U+{ord(character):04X}"
 
 
+@lru_cache(maxsize=10_000)
 def _markdown_text(text: str) -> str:
     """Text that Markdown shows as it is: no HTML, no table edges, no heading, list, link, formula, emphasis or code."""
     text = " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lidartune.report.results import CHECKPOINT, CellResult, Key, StudyResults
-from lidartune.report.scores import DOMAINS, Score
+from lidartune.report.scores import DOMAINS, LEVELS, Score
 from lidartune.transfer import gap
 from lidartune.transfer.blocks import block_bootstrap
 
@@ -89,15 +90,33 @@ def mean_score(
 ) -> float:
     """mIoU of a role on a test split, over the split's class set or the classes both splits share; nan = not there."""
     place = cell.roles.get(role)
-    matrix = cell.matrix(role, domain, level)
-    if place is None or matrix is None:
+    if place is None or place.score is None:
         return float("nan")
-    key = place.run, place.epoch, domain, level, shared
-    if key not in results.cache:
-        classes = shared_classes(results) if shared else results.class_sets[domain]
-        results.cache[key] = float(gap.mean_iou(matrix, classes))
-    score: float = results.cache[key]
+    score: float = _scored(results)[0].get((place.run, place.epoch, domain, level, shared), float("nan"))
     return score
+
+
+def _scored(results: StudyResults) -> tuple[dict[Any, float], dict[Any, gap.Floats]]:
+    """All that was scored, worked out in one go: (run, epoch, domain, level, shared) -> mIoU, and
+    (run, epoch, domain) -> (C,) IoU on points."""
+    if "scored" not in results.cache:
+        scores = {(r.run, r.epoch): r.score for cell in results.cells for r in cell.roles.values() if r.score}
+        means: dict[Any, float] = {}
+        ious: dict[Any, gap.Floats] = {}
+        for domain in DOMAINS:
+            for level in LEVELS:
+                found = [p for p, s in scores.items() if level in s.matrices.get(domain, {})]
+                if not found:
+                    continue
+                iou = gap.iou(np.stack([scores[place].matrices[domain][level] for place in found]))
+                for shared, classes in ((False, results.class_sets[domain]), (True, shared_classes(results))):
+                    mean = gap.nan_mean(np.where(classes, iou, np.nan), axis=-1)
+                    means |= {(*p, domain, level, shared): float(m) for p, m in zip(found, mean, strict=True)}
+                if level == "points":
+                    ious |= {(*place, domain): row for place, row in zip(found, iou, strict=True)}
+        results.cache["scored"] = means, ious
+    scored: tuple[dict[Any, float], dict[Any, gap.Floats]] = results.cache["scored"]
+    return scored
 
 
 def _scores_of(group: Group) -> dict[str, tuple[str, str]]:
@@ -169,14 +188,9 @@ def class_scores(results: StudyResults, group: Group) -> dict[str, gap.Floats]:
 
 def _class_score(results: StudyResults, cell: CellResult, role: str, domain: str, absent: gap.Floats) -> gap.Floats:
     place = cell.roles.get(role)
-    matrix = cell.matrix(role, domain)
-    if place is None or matrix is None:
+    if place is None or place.score is None:
         return absent
-    key = place.run, place.epoch, domain
-    if key not in results.cache:
-        results.cache[key] = gap.iou(matrix)
-    score: gap.Floats = results.cache[key]
-    return score
+    return _scored(results)[1].get((place.run, place.epoch, domain), absent)
 
 
 def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[float, float, int]:
@@ -189,10 +203,10 @@ def block_interval(group: Group, role: str, minus: str | None = None) -> tuple[f
     names: set[tuple[str, ...]] = set()
     for cell in group.cells:
         scores = [s for s in (_score_of(cell, role), _score_of(cell, minus)) if s is not None]
-        if len(scores) < (1 if minus is None else 2) or any("real" not in s.blocks for s in scores):
+        if len(scores) < (1 if minus is None else 2) or any(s.blocks is None for s in scores):
             continue
-        names |= {s.block_names["real"] for s in scores}
-        picked.append([s.blocks["real"] for s in scores])
+        names |= {s.block_names for s in scores}
+        picked.append([s.blocks for s in scores if s.blocks is not None])
     if not picked or len(names) != 1:
         return float("nan"), float("nan"), 0
     counts = [np.stack(column) for column in zip(*picked, strict=True)]

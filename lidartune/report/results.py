@@ -24,6 +24,7 @@ ROLES = (
     "pretrained", "start", "finetuned", "scratch_start", "scratch", "full", "scratch_longer", "full_equal",
     "full_longer", "pretrained_longer", "synthetic_synthetic", "real_real", "real_synthetic",
 )  # fmt: skip
+WITH_BLOCKS = ("finetuned", "scratch")  # roles whose uncertainty over test scans is in the gap table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,10 +162,16 @@ def _study(study_folder: Path, runs: Path, plan: dict[str, Any]) -> StudyResults
 
 def _read_scores(plan: dict[str, Any], runs: Path, num_classes: int) -> dict[tuple[str, int], tuple[Score | None, str]]:
     """(run, epoch) -> its score, or None and why not, for all that the plan names."""
-    places = {(str(role["run"]), int(role["epoch"])) for cell in plan["cells"] for role in cell["roles"].values()}
+    places: dict[tuple[str, int], bool] = {}
+    for cell in plan["cells"]:
+        for name, role in cell["roles"].items():
+            place = str(role["run"]), int(role["epoch"])
+            places[place] = places.get(place, False) or name in WITH_BLOCKS
     return {
-        (run, epoch): read_score(runs / run, epoch, num_classes) if _is_a_name(run) else (None, _NO_NAME)
-        for run, epoch in sorted(places)
+        (run, epoch): read_score(runs / run, epoch, num_classes, with_blocks=with_blocks)
+        if _is_a_name(run)
+        else (None, _NO_NAME)
+        for (run, epoch), with_blocks in sorted(places.items())
     }
 
 

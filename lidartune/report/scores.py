@@ -23,28 +23,32 @@ class Score:
     epoch: int
     updates: int
     matrices: dict[str, dict[str, NDArray[np.int64]]]
-    block_names: dict[str, tuple[str, ...]]  # domain -> names of its blocks of consecutive scans
-    blocks: dict[str, gap.Floats]  # domain -> (B, 3, C-1), see blocks.block_counts
+    block_names: tuple[str, ...]  # of the blocks of consecutive real scans; none where they were not asked for
+    blocks: gap.Floats | None  # (B, 3, C-1), see blocks.block_counts
 
 
-def read_score(run_folder: Path, epoch: int, num_classes: int) -> tuple[Score | None, str]:
-    """The test scores of one epoch of a run, or None and why not."""
-    data, problem = committed_json(run_folder, epoch, "test", "scores.json")
+def read_score(
+    run_folder: Path, epoch: int, num_classes: int, *, with_blocks: bool = True
+) -> tuple[Score | None, str]:
+    """The test scores of one epoch of a run, or None and why not; where `with_blocks`, those of blocks of scans too."""
+    data, problem = committed_json(run_folder, epoch, "test", "scores.json", matrices_as_text=True)
     if data is None:
         return None, problem
     try:
-        matrices, names, blocks = {}, {}, {}
-        for domain in (d for d in DOMAINS if d in data):
-            matrices[domain] = {
-                level: as_matrix(data[domain][level], num_classes) for level in LEVELS if level in data[domain]
-            }
-            parts = data[domain].get("blocks") or []
-            names[domain] = tuple(f"{b['sequence']}/{b['first']}-{b['last']}" for b in parts)
-            if parts:
-                blocks[domain] = block_counts(np.stack([as_matrix(b["points"], num_classes) for b in parts]))
+        matrices = {
+            domain: {level: as_matrix(data[domain][level], num_classes) for level in LEVELS if level in data[domain]}
+            for domain in DOMAINS
+            if domain in data
+        }
+        parts = (data.get("real", {}).get("blocks") or []) if with_blocks else []
+        counts = [as_matrix(part["points"], num_classes) for part in parts]
         score = Score(
-            epoch=int(data["epoch"]), updates=int(data["updates"]), matrices=matrices, block_names=names, blocks=blocks
+            epoch=int(data["epoch"]),
+            updates=int(data["updates"]),
+            matrices=matrices,
+            block_names=tuple(f"{part['sequence']}/{part['first']}-{part['last']}" for part in parts),
+            blocks=block_counts(np.stack(counts)) if parts else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         return None, f"test of epoch {epoch} is damaged: {error}"
     return score, ""

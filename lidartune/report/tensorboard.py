@@ -66,11 +66,6 @@ class StudyWriter:
             events.write(range(epoch + 1))
 
 
-def rewrite_events(study_folder: Path, runs_root: Path) -> None:
-    """Writes all runs of a study's plan anew from what is committed."""
-    StudyWriter(study_folder, runs_root)
-
-
 def readable_names(runs: set[str]) -> dict[str, str]:
     """Run folder name -> the name to show: without the id behind the last dash where that stays unique."""
     short = {run: run.rpartition("-")[0] or run for run in runs}
@@ -168,6 +163,7 @@ def _timing(data: dict[str, Any]) -> list[tuple[str, Any]]:
         ("timing/scans per second", data.get("scans_per_second") or None),
         ("timing/seconds to train", seconds.get("train")),
         ("timing/seconds to score", seconds.get("score")),
+        ("timing/seconds left", data.get("seconds_left")),
         ("timing/peak memory of the process (MiB)", data.get("peak_memory_mib")),
         ("timing/peak memory on the GPU (MiB)", data.get("gpu_peak_memory_mib")),
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from lidartune.pictures.scan import draw_prediction
 from lidartune.runs.spec import DOMAINS, Domain, RunSpec
 from lidartune.runs.store import Store
 from lidartune.scans import ScanFile
-from lidartune.scoring.evaluate import score_briefly, score_fully
+from lidartune.scoring.evaluate import Classify, score_briefly, score_fully
 from lidartune.scoring.predict import predict_image
 from lidartune.training.loader import PreparedScan, ScanReader
 from lidartune.training.scored import scored_state
@@ -87,6 +88,7 @@ class Ledger:
         leave of what the state stands in for is not done yet, so that it is carried out again.
 
         Args:
+            wanted: the epochs that the run is carried out for.
             updates: how many of the epoch's were done since `began`.
         """
         run, epoch, recipe = self.spec.folder, state.epoch, self.spec.recipe
@@ -101,6 +103,9 @@ class Ledger:
         scans = updates * recipe.batch_size
         rate = scans / seconds["train"] if scans else 0.0
         timing = {"seconds": seconds, "scans": scans, "scans_per_second": rate, **environment(self.device)}
+        if updates:
+            an_epoch = seconds["train"] * recipe.updates_per_epoch / updates + seconds["score"]
+            timing["seconds_left"] = an_epoch * (max([epoch, *wanted]) - epoch)
         self.store.commit(run, epoch, "timing", {"timing.json": _json(timing)})
         return EpochDone(
             epoch=epoch,
@@ -131,14 +136,16 @@ class Ledger:
             row: dict[str, Any] = self.store.read_json(run, epoch, "metrics", "metrics.json")
             return row
         classify = self._classifier(scored)
-        validation: dict[str, Any] = {
-            domain: score_briefly(classify, self._stream(domain, self.data.validation[domain])) for domain in DOMAINS
-        }
+        validation: dict[str, Any] = {}
+        files: dict[str, bytes] = {}
+        for domain in DOMAINS:
+            scans = self.data.validation[domain]
+            noted, fixed = _noting(classify, len(scans) // 2)
+            validation[domain] = score_briefly(noted, self._stream(domain, scans))
+            if has_pictures(epoch):
+                files[_picture_file(domain)] = _picture(fixed)
         row = {"epoch": epoch, "updates": epoch * self.spec.recipe.updates_per_epoch, "validation": validation}
         row |= {"train": figures} if figures else {}
-        files: dict[str, bytes] = {}
-        if has_pictures(epoch):
-            files = {_picture_file(d): self._picture(d, self.data.validation[d], classify) for d in DOMAINS}
         if epoch == 0:
             notes = [str(note) for note in _notes(state)]
             row |= {"notes": notes} if notes else {}
@@ -156,8 +163,9 @@ class Ledger:
         pictures = {}
         for domain in DOMAINS:
             scans = self.data.test[domain]
-            scores[domain] = score_fully(classify, scans, self._stream(domain, scans), block=self.spec.block)
-            pictures[_picture_file(domain)] = self._picture(domain, scans, classify)
+            noted, fixed = _noting(classify, len(scans) // 2)
+            scores[domain] = score_fully(noted, scans, self._stream(domain, scans), block=self.spec.block)
+            pictures[_picture_file(domain)] = _picture(fixed)
         self.store.commit(run, epoch, "test", {"scores.json": _json(scores), **pictures})
 
     def scored(self, state: TrainingState) -> TrainingState:
@@ -165,16 +173,9 @@ class Ledger:
         reader = self.data.readers[self.spec.domain]
         return scored_state(self.spec, state, self.data.train, reader, self.device)
 
-    def _classifier(self, state: TrainingState) -> Callable[[PreparedScan], np.ndarray]:
+    def _classifier(self, state: TrainingState) -> Classify:
         state.model.eval()
         return lambda scan: predict_image(self.spec, state, scan, self.device)
-
-    def _picture(
-        self, domain: Domain, scans: Sequence[ScanFile], classify: Callable[[PreparedScan], np.ndarray]
-    ) -> bytes:
-        """The scan in the middle, always the same, with its prediction."""
-        fixed = self.data.readers[domain].read(scans[len(scans) // 2], self.spec.canvas)
-        return draw_prediction(fixed.canvas, classify(fixed), fixed.truth_image)
 
     def _stream(self, domain: Domain, scans: Sequence[ScanFile]) -> Iterator[PreparedScan]:
         return self.data.readers[domain].stream(scans, self.spec.canvas)
@@ -188,6 +189,25 @@ def _notes(state: TrainingState) -> tuple[Note, ...]:
 def has_pictures(epoch: int) -> bool:
     """Whether an epoch is kept with pictures of its validation scans: 0, 4, 16, 64, ..."""
     return epoch == 0 or (epoch > 1 and epoch.bit_count() == 1 and epoch.bit_length() % 2 == 1)  # powers of 4
+
+
+def _noting(classify: Classify, number: int) -> tuple[Classify, list[tuple[PreparedScan, np.ndarray]]]:
+    """`classify`, and a list to which the scan that is classified as this one (0 the first) goes with its classes: the
+    one in the middle, always the same, which then is in a picture without being predicted once more."""
+    count, fixed = itertools.count(), list[tuple[PreparedScan, np.ndarray]]()
+
+    def noted(scan: PreparedScan) -> np.ndarray:
+        classes = classify(scan)
+        if next(count) == number:
+            fixed.append((scan, classes))
+        return classes
+
+    return noted, fixed
+
+
+def _picture(fixed: Sequence[tuple[PreparedScan, np.ndarray]]) -> bytes:
+    [(scan, classes)] = fixed
+    return draw_prediction(scan.canvas, classes, scan.truth_image)
 
 
 def _picture_file(domain: Domain) -> str:

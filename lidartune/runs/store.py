@@ -5,15 +5,14 @@
     results/runs/<run>/epoch-000026/inside-000120/        the run after 120 updates of an epoch that is not done
 
 Something is there when its commit file is whole; that file is written last. Every attempt writes its data under names
-of its own, so attempts never mix, and the first commit stays. Nothing relies on rename, append or clocks. Where there
-are hard links, an attempt that wakes up late cannot even touch the commit that another has made.
+of its own, so attempts never mix, and the first commit stays: its file is one that only one attempt can write. Nothing
+relies on rename, append or clocks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import uuid
 from collections.abc import Iterable, Sequence
@@ -21,53 +20,51 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from pyarrow import fs
-
 from lidartune.errors import UserError, nearest
+from lidartune.runs.files import CannotWrite, is_uri, open_files
+
+__all__ = ["CannotWrite", "Kind", "Store"]
 
 Kind = Literal["metrics", "test", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
 _INSIDE = re.compile(r"inside-(\d{6,})")
 
 
-class CannotWrite(UserError):
-    """The results folder takes no more: full, read-only or gone. What is committed stays."""
-
-
 class Store:
     """Reads and commits under `<results>/runs`.
 
     Args:
-        results: a local folder or a URI that pyarrow understands (`s3://bucket/folder`).
+        results: a folder, or `s3://bucket/folder`.
+
+    Raises:
+        UserError: here for a URI that cannot be used.
+        CannotWrite: everywhere, by what it cannot write, and by a bucket that cannot be used.
     """
 
     def __init__(self, results: str | Path):
-        self.results = str(results)
-        if "://" in self.results:
-            self._fs, self._root = fs.FileSystem.from_uri(self.results)
-        else:
-            self._fs, self._root = fs.LocalFileSystem(), str(Path(results).absolute())
+        self.results = str(results).rstrip("/") if is_uri(results) else str(results)
+        self.files = open_files(results)
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
     def write_spec(self, run: str, spec: dict[str, Any]) -> None:
         """Records what the run is; the same text however often it is written."""
-        path, content = f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode()
-        if self._read(path) != content:  # whole at every moment: runs that start from this one read it
-            self._write(path, content)
+        path, text = f"runs/{run}/spec.json", json.dumps(spec, indent=1, sort_keys=True).encode()
+        if self.files.read(path) != text:
+            self.files.write(path, text)
 
     def runs(self) -> list[str]:
         """The runs that have begun, by name."""
-        return sorted(self._names("runs"))
+        return sorted(self.files.names("runs"))
 
     def has_spec(self, run: str) -> bool:
         """Whether it is recorded what the run is."""
-        return self._read(f"runs/{run}/spec.json") is not None
+        return self.files.read(f"runs/{run}/spec.json") is not None
 
     def read_spec(self, run: str) -> dict[str, Any]:
         """What `write_spec` recorded. Raises UserError where there is no such run, or its record is damaged."""
         where = f"{self.results}/runs/{run}/spec.json"
-        content = self._read(f"runs/{run}/spec.json")
+        content = self.files.read(f"runs/{run}/spec.json")
         if content is None:
             known = self.runs()
             do = nearest(run, known) if known else "give a folder results/runs/<name>-<id>"
@@ -82,7 +79,7 @@ class Store:
 
     def epochs(self, run: str, kind: Kind) -> list[int]:
         """The epochs for which this kind is committed, in order."""
-        names = (_EPOCH.fullmatch(name) for name in self._names(f"runs/{run}"))
+        names = (_EPOCH.fullmatch(name) for name in self.files.names(f"runs/{run}"))
         return sorted(epoch for match in names if match and self.has(run, epoch := int(match[1]), kind))
 
     # -- commits ----------------------------------------------------------------------------------------------------
@@ -103,16 +100,21 @@ class Store:
             for name, content in files.items():
                 stem, dot, suffix = name.rpartition(".")
                 path = f"{stem}-{attempt}{dot}{suffix}"
-                self._write(f"{place}/{path}", content)
+                self.files.write(f"{place}/{path}", content)
                 entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            if self._commit(run, epoch, kind) is None:
-                text = json.dumps({"files": entries}, indent=1, sort_keys=True).encode()
-                self._write_first(f"{place}/commit.json", text, attempt)
         except CannotWrite:
-            for entry in entries.values():
-                with suppress(OSError):  # the room that they take
-                    self._fs.delete_file(f"{self._root}/{place}/{entry['path']}")
+            with suppress(OSError, UserError):
+                self._remove(place, entries)
             raise
+        text = json.dumps({"files": entries}, indent=1, sort_keys=True).encode()
+        while not self.files.write_new(f"{place}/commit.json", text):
+            if self._commit(run, epoch, kind) is not None:  # another attempt was faster, and its files are the same
+                return self._remove(place, entries)
+            self.files.remove(f"{place}/commit.json")  # cut off while it was written
+
+    def _remove(self, place: str, entries: dict[str, Any]) -> None:
+        for entry in entries.values():
+            self.files.remove(f"{place}/{entry['path']}")
 
     def read(self, run: str, epoch: int, kind: Kind, name: str) -> bytes:
         """The content of a committed file, checked against its commit."""
@@ -124,7 +126,7 @@ class Store:
         if commit is None or name not in commit["files"]:
             raise UserError(f"{kind} of epoch {epoch} is not in the store", where=f"{self.results}/{place}")
         entry = commit["files"][name]
-        content = self._read(f"{_place(run, epoch, kind)}/{entry['path']}")
+        content = self.files.read(f"{_place(run, epoch, kind)}/{entry['path']}")
         if content is None or hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise UserError(
                 "a committed file is damaged",
@@ -146,18 +148,15 @@ class Store:
 
     def forget(self, run: str) -> None:
         """Takes away all that is there of a run."""
-        with suppress(FileNotFoundError):
-            self._fs.delete_dir(f"{self._root}/runs/{run}")
+        self.files.remove_folder(f"runs/{run}")
 
     def discard(self, run: str, epoch: int, kind: Kind) -> None:
         """Takes a commit back: its commit file first, so that it is never there by half."""
         commit = self._commit(run, epoch, kind)
         if commit is None:
             return
-        place = f"{self._root}/{_place(run, epoch, kind)}"
-        for path in ("commit.json", *(entry["path"] for entry in commit["files"].values())):
-            with suppress(FileNotFoundError):  # another attempt was faster
-                self._fs.delete_file(f"{place}/{path}")
+        self.files.remove(f"{_place(run, epoch, kind)}/commit.json")
+        self._remove(_place(run, epoch, kind), commit["files"])
 
     # -- inside an epoch --------------------------------------------------------------------------------------------
 
@@ -186,79 +185,22 @@ class Store:
         self._take_away(run, epoch, self._insides(run, epoch))
 
     def _insides(self, run: str, epoch: int) -> list[str]:
-        return [name for name in self._names(f"runs/{run}/epoch-{epoch:06d}") if _INSIDE.fullmatch(name)]
+        return [name for name in self.files.names(f"runs/{run}/epoch-{epoch:06d}") if _INSIDE.fullmatch(name)]
 
     def _take_away(self, run: str, epoch: int, kinds: Iterable[str]) -> None:
         for kind in kinds:
-            place = f"{self._root}/{_place(run, epoch, kind)}"
-            with suppress(FileNotFoundError):  # the commit file first, so that it is never there by half
-                self._fs.delete_file(f"{place}/commit.json")
-            with suppress(FileNotFoundError):
-                self._fs.delete_dir(place)
+            place = _place(run, epoch, kind)
+            self.files.remove(f"{place}/commit.json")  # first, so that it is never there by half
+            self.files.remove_folder(place)
 
     # -- commits, of any kind ---------------------------------------------------------------------------------------
 
     def _commit(self, run: str, epoch: int, kind: str) -> dict[str, Any] | None:
-        return _whole(self._read(f"{_place(run, epoch, kind)}/commit.json"))
-
-    # -- files ------------------------------------------------------------------------------------------------------
-
-    def _write(self, path: str, content: bytes) -> None:
-        target = f"{self._root}/{path}"
+        content = self.files.read(f"{_place(run, epoch, kind)}/commit.json")
         try:
-            self._fs.create_dir(target.rpartition("/")[0], recursive=True)
-            with self._fs.open_output_stream(target) as stream:
-                stream.write(content)
-        except OSError as error:
-            with suppress(OSError):  # the room that half a file takes
-                self._fs.delete_file(target)
-            raise CannotWrite(
-                "the results folder cannot be written",
-                where=f"{self.results}/{path}",
-                found=os.strerror(error.errno) if error.errno else error,
-                do="make room, or make it writable, and run the same command again: what is committed stays",
-            ) from None
-
-    def _write_first(self, path: str, content: bytes, attempt: str) -> None:
-        """Writes a file that is there whole or not at all; one that is there already stays, if it is whole.
-
-        It is linked to its name. Where there are no hard links, and on S3, it is written, over that of another attempt
-        which came between: both say the same.
-        """
-        if not isinstance(self._fs, fs.LocalFileSystem):
-            return self._write(path, content)
-        target = f"{self._root}/{path}"
-        work = f"{path}.{attempt}"
-        self._write(work, content)
-        try:
-            os.link(f"{self._root}/{work}", target)
-        except FileExistsError:
-            if not _whole(self._read(path)):  # of a folder that has no links, and a process that was killed
-                os.replace(f"{self._root}/{work}", target)
-        except OSError:
-            self._write(path, content)
-        finally:
-            with suppress(OSError):
-                os.unlink(f"{self._root}/{work}")
-
-    def _read(self, path: str) -> bytes | None:
-        try:
-            with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
-                return stream.read()
-        except FileNotFoundError:
+            return json.loads(content) if content else None
+        except ValueError:  # cut off while it was written: not committed
             return None
-
-    def _names(self, path: str) -> list[str]:
-        selector = fs.FileSelector(f"{self._root}/{path}", allow_not_found=True)
-        return [info.base_name for info in self._fs.get_file_info(selector)]
-
-
-def _whole(commit: bytes | None) -> dict[str, Any] | None:
-    """A commit file's content; None where it is not there, or was cut off while it was written."""
-    try:
-        return json.loads(commit) if commit else None
-    except ValueError:
-        return None
 
 
 def _place(run: str, epoch: int, kind: str) -> str:

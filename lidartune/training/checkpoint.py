@@ -9,20 +9,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lidartune.runs.spec import RunSpec
-from lidartune.training.state import (
-    FACTS,
-    OPTIMIZER,
-    WEIGHTS,
-    EpochSoFar,
-    TrainingState,
-    pack,
-    unpack,
-    unpacked_tensors,
-)
+from lidartune.training.state import EpochSoFar, TrainingState, pack, unpack, unpacked_tensors
 
 SO_FAR, GENERATORS = "so-far.json", "generators.safetensors"
-INSIDE_FILES = (WEIGHTS, OPTIMIZER, FACTS, SO_FAR, GENERATORS)
-"""The files of every checkpoint inside an epoch; `state.AVERAGE` and `state.TEACHER` too where it has them."""
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:

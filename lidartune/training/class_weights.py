@@ -27,5 +27,7 @@ def never_seen(counts: np.ndarray, scans: int, available: int) -> tuple[str, ...
     names = [CLASS_NAMES[c] for c in range(1, len(counts)) if not counts[c]]
     if not names:
         return ()
-    among = f"the {scans:,} training scans" if scans == available else f"{scans:,} of the {available:,} training scans"
+    among = f"{scans:,} of the {available:,} training scans"
+    if scans == available:
+        among = f"the {scans:,} training scans" if scans > 1 else "the only training scan"
     return (f"never seen in {among}: {', '.join(names)}",)

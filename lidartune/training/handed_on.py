@@ -15,7 +15,7 @@ from lidartune.runs.spec import RunSpec
 from lidartune.training.freeze import apply_freeze
 from lidartune.training.state import Normalization, optimizer_entries, place_optimizer
 
-Memory = dict[str, Tensor]
+Remembered = dict[str, Tensor]
 """What an optimiser remembers of one parameter: momentum; AdamW also its square and how many steps it has taken."""
 
 
@@ -45,7 +45,7 @@ class HandedOn:
         return f"{self.spec.folder}, epoch {self.epoch}"
 
 
-def milestone_memories(milestone: HandedOn, model: Network, optimizer: str) -> dict[str, Memory]:
+def milestone_memories(milestone: HandedOn, model: Network, optimizer: str) -> dict[str, Remembered]:
     """The milestone's optimiser state by the names of the parameters that its run has trained.
 
     Args:
@@ -71,7 +71,7 @@ def milestone_memories(milestone: HandedOn, model: Network, optimizer: str) -> d
     return {trained[number]: entry for number, entry in entries.items()}
 
 
-def give_memories(optimizer: torch.optim.Optimizer, trained: Sequence[str], memories: Mapping[str, Memory]) -> None:
+def give_memories(optimizer: torch.optim.Optimizer, trained: Sequence[str], memories: Mapping[str, Remembered]) -> None:
     """Gives an optimiser the memories of its parameters, in place; one without begins as with a fresh optimiser.
 
     Args:

@@ -13,7 +13,7 @@ from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile
 from lidartune.training.begin import Scans
 from lidartune.training.checkpoint import restore_generators
-from lidartune.training.draws import epoch_alteration, epoch_batches, epoch_draws, epoch_order
+from lidartune.training.draws import epoch_batches, epoch_draws
 from lidartune.training.ema import follow
 from lidartune.training.freeze import apply_freeze, policy_at
 from lidartune.training.loader import ScanReader
@@ -23,11 +23,9 @@ from lidartune.training.seeding import derived_seed
 from lidartune.training.self_training import lesson
 from lidartune.training.state import EpochSoFar, TrainingState
 from lidartune.training.teacher import update_teacher
-from lidartune.training.trouble import NotFinite, TrainingDiverged, diverged, memory_named
+from lidartune.training.trouble import NotFinite, diverged, memory_named
 from lidartune.training.update import one_update
 from lidartune.training.watch import first_not_finite, learning_rates, measured_updates, summary
-
-__all__ = ["TrainingDiverged", "epoch_alteration", "epoch_order", "train_epoch"]
 
 
 def train_epoch(

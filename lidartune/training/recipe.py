@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lidartune.training.at_start import AtStart
@@ -15,6 +15,8 @@ from lidartune.training.loss_terms import Loss
 from lidartune.training.policies import WITHOUT_BATCHNORM, FreezePolicy, idle_groups
 
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Off = BeforeValidator(lambda value: "off" if value is False else value)
+"""YAML 1.1 reads the word off as false."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -48,8 +50,9 @@ class Recipe:
     An epoch is `updates_per_epoch` updates of `batch_size` scans, whatever the size of the training split.
 
     `sampling` says which: `uniform` sees no scan again before all have been, also across epochs; `sequences` draws
-    every sequence equally often, and no scan again before all others of its sequence. Class weights and channel
-    statistics are counted on the training scans as they are, whatever `sampling` and `augmentation` say.
+    every sequence equally often, and no scan again before all others of its sequence. It holds for the run's own scans:
+    those of the other domain in a joint run are drawn uniformly. Class weights and channel statistics are counted on
+    the training scans as they are, whatever `sampling` and `augmentation` say.
 
     `probe_updates` says how many updates freeze policy `probe_then_full` trains the head alone, counted from the run's
     first one. Nothing starts again when the others join: the learning rate goes on as `learning_rate_at` says, so
@@ -71,8 +74,10 @@ class Recipe:
     have it (`learning_rate.why_no_milestone`); `decay_per_epoch` then says nothing.
 
     `precise_batchnorm`: before an epoch is scored, running statistics that follow the batches are measured anew on so
-    many of the run's own training scans (lidartune/training/precise.py). They are what a run that starts there is
-    handed; training itself goes on with its own, whenever and whether anything is scored.
+    many of the run's own training scans as they are (lidartune/training/precise.py), for the network that is scored:
+    the average where there is one. A run that starts there is handed the network that was scored, statistics too, but
+    with `ema.use: scores`: then it is handed the trained weights with the statistics that training has left. Training
+    itself goes on with its own, whenever and whether anything is scored.
 
     `raydrop`: a run on synthetic scans loses pixels after each projection, until its canvases are on average as full as
     those of real training scans, everywhere alike or pixel by pixel (lidartune/training/raydrop.py); no label of those
@@ -110,8 +115,8 @@ class Recipe:
     clip_gradient_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     ema: Ema | None = None
     precise_batchnorm: int | None = Field(default=None, ge=1)
-    amp: Literal["off", "bf16"] = "off"
-    raydrop: Literal["off", "global", "per_pixel"] = "off"
+    amp: Annotated[Literal["off", "bf16"], Off] = "off"
+    raydrop: Annotated[Literal["off", "global", "per_pixel"], Off] = "off"
     start: AtStart = AtStart()
 
     def learning_rate_at(self, update: int, *, behind: int | None = None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def block_bootstrap(
     seeds, blocks = counts.shape[:2]
     if blocks < FEWEST_BLOCKS or seeds == 0:
         return float("nan"), float("nan")
-    weights = _draw_blocks(counts[:, :, 0].max(0) > 0, draws, np.random.default_rng(seed))
+    present = counts[:, :, 0].max(0) > 0
+    weights = _draw_blocks(present.tobytes(), blocks, draws, seed)
     if len(weights) < draws:
         return float("nan"), float("nan")
 
@@ -58,14 +60,16 @@ def block_bootstrap(
     return float(low), float(high)
 
 
-def _draw_blocks(present: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> gap.Floats:
+@lru_cache(maxsize=8)  # the settings of a study are all scored on the same blocks
+def _draw_blocks(present: bytes, blocks: int, draws: int, seed: int) -> gap.Floats:
     """(draws, B) how often each block is drawn; fewer rows where 20 tries a draw do not hold all classes often enough.
 
     Args:
-        present: (B, C-1) the classes of each block's ground truth.
+        present: (B, C-1) booleans, the classes of each block's ground truth.
     """
-    blocks = len(present)
-    there = present[:, present.any(0)].astype(np.float64)
+    rng = np.random.default_rng(seed)
+    in_block = np.frombuffer(present, dtype=np.bool_).reshape(blocks, -1)
+    there = in_block[:, in_block.any(0)].astype(np.float64)
     kept = np.empty((0, blocks))
     for _ in range(20):
         weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=draws).astype(np.float64)

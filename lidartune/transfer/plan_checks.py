@@ -6,6 +6,7 @@ from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
 from lidartune.training.learning_rate import why_no_milestone
+from lidartune.training.policies import idle_groups
 
 
 def check_probe(config: StudyConfig, updates_per_epoch: int) -> None:
@@ -25,7 +26,8 @@ def check_probe(config: StudyConfig, updates_per_epoch: int) -> None:
 
 
 def check_run(run: RunSpec, epoch: int, parent: RunSpec | None) -> None:
-    """Refuses a run that takes over what its milestone does not have, or that is kept before its learning rate ends.
+    """Refuses a run that takes over what its milestone does not have, freezes what it has drawn anew, or is kept before
+    its learning rate ends.
 
     Args:
         epoch: which of the run's epochs is to be kept.
@@ -52,6 +54,13 @@ def _check_start(run: RunSpec, parent: RunSpec) -> None:
             do="leave checkpoint out of grid.pretrain_epochs, or set recipe_second_stage.start.optimizer=fresh"
             if parent.imported
             else f"set recipe_second_stage.start.optimizer=fresh, or optimizer: {run.recipe.optimizer} for both runs",
+        )
+    if start.head == "new" and "head" in idle_groups(run.freeze):
+        raise UserError(
+            "a new head would stay frozen at random weights",
+            where=f"recipe_second_stage.start.head, run {run.name}",
+            found=f"new, with freeze: {run.freeze}",
+            do=f"set recipe_second_stage.start.head=kept, or leave {run.freeze} out of grid.freeze",
         )
     if start.learning_rate == "continued" and parent.imported:
         raise UserError(

@@ -28,6 +28,17 @@ SETTINGS = {
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
 """Environment of Ray and its workers, unless the user has set them otherwise."""
+OF_S3 = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_EC2_METADATA_DISABLED",
+)
+"""Settings of the driver's environment that workers on other machines get as well. Keys are not among them: Ray writes
+them into its logs."""
 OBJECT_STORE_BYTES = 100 * 2**20
 
 
@@ -52,7 +63,12 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         )
     else:
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": _for_workers()},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         except ConnectionError as error:
             raise UserError(
                 "no Ray cluster answers",
@@ -70,6 +86,11 @@ def ray_cluster(address: str | None) -> Iterator[None]:
 
 def _not_printed(data: object, ignore_prefix: bool) -> None:
     """Takes the place of Ray's printing what its daemons tell of lost workers, which no setting of Ray's turns off."""
+
+
+def _for_workers() -> dict[str, str]:
+    """What workers of a cluster get of this process's environment; of a Ray that is started here they inherit all."""
+    return {name: os.environ[name] for name in (*SETTINGS, *OF_S3) if name in os.environ}
 
 
 def nodes() -> list[dict[str, Any]]:

@@ -15,12 +15,12 @@ from rich.console import Console
 from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.report import write_report
-from lidartune.report.tensorboard import rewrite_events
-from lidartune.transfer.data import WORLD_MISSING, check_rings, check_scans, open_study_data, what_is_missing
+from lidartune.transfer.data import WORLD_MISSING, StudyData, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
 from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
+from lidartune.tuning.place import Place, open_place
 from lidartune.tuning.schedule import Failure
 from lidartune.tuning.search import CellSource, WholeGrid
 from lidartune.tuning.study import Study, bring_checkpoints, describe, open_study, record, replaced
@@ -32,12 +32,12 @@ TENSORBOARD_SHOWS = 40
 
 
 def run_study(
-    config: StudyConfig, *, results: Path, address: str | None, command: list[str], console: Console
+    config: StudyConfig, *, results: str | Path, address: str | None, command: list[str], console: Console
 ) -> int:
     """Carries a study out, or goes on with it, and prints its tables.
 
     Args:
-        results: the results folder; runs are shared by all studies in it.
+        results: the results folder, or `s3://bucket/folder`; runs are shared by all studies in it.
         address: a Ray cluster to run on; None starts Ray on this machine.
         command: what the user typed, for the manifest.
 
@@ -48,37 +48,18 @@ def run_study(
         UserError: for anything the user can put right, before anything is trained.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what is committed stays, and the same command goes on.
     """
-    results = results.resolve()
-    missing = what_is_missing(config)
-    if missing == WORLD_MISSING and not console.is_terminal:
-        console.print("making the street world, once ...", highlight=False)
-    data = open_study_data(config)
-    check_scans(data)
-    check_rings(data, config.canvas)
-    with _only_driver(results, config.name):
-        study = open_study(config, results, data)
-        if config.search.sampler == "tpe" or study.schedule.anything_open():
-            console.print(*describe(study), *replaced(study), sep="\n", highlight=False)
-            console.print(f"  {_tensorboard(study)}", highlight=False, soft_wrap=True)
-            console.print("starting Ray, which takes about ten seconds ...", highlight=False)
-            with ray_cluster(address):
-                check_nodes(results)
-                needed = trial_bytes(study.specs, config.resources, data)
-                at_once = slots(config.resources, needed)
-                record(study, command, nodes())
-                bring_checkpoints(study)
-                source: CellSource = WholeGrid()
-                if config.search.sampler == "tpe":
-                    source = DrawnCells(study, slots=at_once)
-                run_trials(study, source, console, at_once, trial_needs(config.resources, needed))
-        else:
-            console.print("All runs of this study are in the store already.", highlight=False)
-        record(study, command)
-        rewrite_events(study.folder, results / "runs")
-        report = write_report(study.folder, console=console)
+    with open_place(results, config.name) as place:
+        data = _open_data(config, console)
+        with _only_driver(place.folder, config.name):
+            study = open_study(config, place.folder, data, place.store)
+            _carry_out(study, place, address, command, console)
+            place.fetch_runs(study.plan.works)
+            record(study, command)
+            place.writer()
+            write_report(study.folder, console=console)
     for line in failed_runs(study.schedule.failures):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"\nreport       {report / 'index.html'}", highlight=False, soft_wrap=True)
+    console.print(f"\nreport       {study.uri}/report/index.html", highlight=False, soft_wrap=True)
     console.print(_tensorboard(study), highlight=False, soft_wrap=True)
     if len(study.plan.works) > TENSORBOARD_SHOWS:
         console.print(
@@ -97,6 +78,37 @@ def failed_runs(failures: Mapping[str, Failure], limit: int = 12) -> list[str]:
         lines[limit:] = [f"and {len(lines) - limit} more failed runs, see failures.json"]
     blocked = len(failures) - len(failed)
     return lines + ([f"blocked {blocked} runs that need one of these"] if blocked else [])
+
+
+def _open_data(config: StudyConfig, console: Console) -> StudyData:
+    """The study's datasets, looked at before anything starts."""
+    if what_is_missing(config) == WORLD_MISSING and not console.is_terminal:
+        console.print("making the street world, once ...", highlight=False)
+    data = open_study_data(config)
+    check_scans(data)
+    check_rings(data, config.canvas)
+    return data
+
+
+def _carry_out(study: Study, place: Place, address: str | None, command: list[str], console: Console) -> None:
+    """Runs what is not in the store yet."""
+    if study.config.search.sampler != "tpe" and not study.schedule.anything_open():
+        console.print("All runs of this study are in the store already.", highlight=False)
+        return
+    console.print(*describe(study), *replaced(study), sep="\n", highlight=False)
+    console.print(f"  {_tensorboard(study)}", highlight=False, soft_wrap=True)
+    console.print("starting Ray, which takes about ten seconds ...", highlight=False)
+    with ray_cluster(address):
+        check_nodes(study.store)
+        needed = trial_bytes(study.specs, study.config.resources, study.data)
+        at_once = slots(study.config.resources, needed)
+        place.fetch_runs(study.plan.works)
+        record(study, command, nodes())
+        bring_checkpoints(study)
+        source: CellSource = WholeGrid()
+        if study.config.search.sampler == "tpe":
+            source = DrawnCells(study, slots=at_once)
+        run_trials(study, source, console, at_once, place.writer, trial_needs(study.config.resources, needed))
 
 
 def _tensorboard(study: Study) -> str:

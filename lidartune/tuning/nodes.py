@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import lidartune
 from lidartune.errors import UserError
+from lidartune.runs.files import is_uri, open_files
+from lidartune.runs.store import Store
 
-PACKAGES = ("torch", "numpy", "ray", "numba", "safetensors", "pyarrow")
+PACKAGES = ("torch", "numpy", "ray", "numba", "safetensors")
 """Packages that change results or records: every machine needs the same releases (their builds may differ)."""
 ANSWER_WITHIN_S = 120
 
@@ -26,11 +28,11 @@ class NodeFacts:
     software: dict[str, str]
 
 
-def check_nodes(results: Path) -> None:
-    """Lets every machine of the Ray that is up read and write the results folder, and compares their software.
+def check_nodes(store: Store) -> None:
+    """Lets every machine of the Ray that is up read and write the results, and compares their software.
 
     Raises:
-        UserError: naming the first machine that does not see the folder, or has other code or packages.
+        UserError: naming the first machine that does not reach the results, or has other code or packages.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -38,14 +40,13 @@ def check_nodes(results: Path) -> None:
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) < 2:
         return
-    meeting = results / f".meeting-{uuid.uuid4().hex}"
-    meeting.mkdir()
+    meeting = f".meeting-{uuid.uuid4().hex}"
+    store.files.write(f"{meeting}/driver", meeting.encode())
     try:
-        (meeting / "driver").write_text(meeting.name, encoding="utf-8")
         ask = ray.remote(num_cpus=0, max_retries=0)(visit)
         asked = {
             node: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                str(meeting), node
+                store.results, meeting, node
             )
             for node in nodes
         }
@@ -55,18 +56,26 @@ def check_nodes(results: Path) -> None:
                 facts = ray.get(answer, timeout=ANSWER_WITHIN_S)
             except (ray.exceptions.RayError, ImportError) as error:
                 raise _not_ready(nodes[node], error) from None
-            _check_node(nodes[node], facts, meeting / node, here)
+            trouble = facts.trouble
+            if trouble is None and store.files.read(f"{meeting}/{node}") is None:
+                trouble = "what that machine wrote there does not appear here"
+            _check_node(nodes[node], facts, trouble, store, here)
     finally:
-        shutil.rmtree(meeting, ignore_errors=True)
+        with suppress(OSError, UserError):
+            store.files.remove_folder(meeting)
 
 
-def visit(meeting: str, node: str) -> NodeFacts:
-    """On a machine of the cluster: reads what the driver left in the results folder, and leaves a file beside it."""
+def visit(results: str, meeting: str, node: str) -> NodeFacts:
+    """On a machine of the cluster: reads what the driver left among the results, and leaves a file beside it."""
     trouble = None
     try:
-        if (Path(meeting) / "driver").read_text(encoding="utf-8") != Path(meeting).name:
-            trouble = "another folder lies at this path"
-        (Path(meeting) / node).write_text(node, encoding="utf-8")
+        files = open_files(results)
+        if files.read(f"{meeting}/driver") != meeting.encode():
+            trouble = "what the driver wrote there is not there"
+        else:
+            files.write(f"{meeting}/{node}", node.encode())
+    except UserError as error:
+        trouble = " ".join(str(error).split())
     except OSError as error:
         trouble = error.strerror or str(error)
     return NodeFacts(trouble=trouble, software=software())
@@ -87,16 +96,22 @@ def software() -> dict[str, str]:
     return {**found, "lidartune": f"{lidartune.__version__}, files {digest.hexdigest()[:12]}"}
 
 
-def _check_node(address: str, facts: NodeFacts, trace: Path, here: dict[str, str]) -> None:
-    results = trace.parent.parent
-    trouble = facts.trouble or (None if trace.exists() else "what that machine wrote there does not appear here")
+def _check_node(address: str, facts: NodeFacts, trouble: str | None, store: Store, here: dict[str, str]) -> None:
+    if trouble and is_uri(store.results):
+        raise UserError(
+            "a machine of the cluster does not reach the results",
+            where=f"{store.results} from {address}",
+            found=trouble,
+            wanted="a bucket that every machine can read and write",
+            do="give that machine credentials of its own (a role, or ~/.aws), boto3, and a way to the server",
+        )
     if trouble:
         raise UserError(
             "a machine of the cluster does not see the results folder",
-            where=f"{results} on {address}",
+            where=f"{store.results} on {address}",
             found=trouble,
             wanted="the same folder, writable, at the same path on every machine",
-            do="give --results a folder on a file system that all machines mount",
+            do="give --results a folder on a file system that all machines mount, or s3://bucket/folder",
         )
     other = {name: (value, facts.software.get(name)) for name, value in here.items()}
     unlike = {name: both for name, both in other.items() if both[0] != both[1]}

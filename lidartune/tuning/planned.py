@@ -15,16 +15,18 @@ from lidartune.tuning.footprint import fitting, gpu_bytes, trial_bytes
 from lidartune.tuning.hours import forecast
 from lidartune.tuning.machine import gpus_here, resources_here
 from lidartune.tuning.pace import kind_of
+from lidartune.tuning.place import open_place
 from lidartune.tuning.study import Study, describe, open_study
 
 GIB = 2**30
 KINDS_NAMED = 2
 
 
-def show_plan(config: StudyConfig, *, results: Path, console: Console) -> None:
+def show_plan(config: StudyConfig, *, results: str | Path, console: Console) -> None:
     """Prints what the study would do: cells, exclusions, what is in the store, updates and cost. Starts nothing."""
     missing = what_is_missing(config)
-    study = open_study(config, results.absolute(), data=open_study_data(config) if missing is None else None)
+    place = open_place(results, config.name)
+    study = open_study(config, place.folder, open_study_data(config) if missing is None else None, place.store)
     console.print(*describe(study), *cost(study), sep="\n", highlight=False, soft_wrap=True)
     if missing:
         console.print(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,7 @@ class Schedule:
     Args:
         in_store: tells whether (run folder, epoch) is in the store with all that is wanted of it.
         epoch_cost: how long an epoch of a run takes, in any unit that is the same for all; default: all the same.
+        there: what of the store is known already.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class Schedule:
         plan: Plan,
         in_store: Callable[[str, int], bool],
         epoch_cost: Callable[[RunSpec], float] = lambda spec: 1.0,
+        there: Mapping[tuple[str, int], bool] | None = None,
     ):
         self._plan = plan
         self._in_store = in_store
         self._epoch_cost = epoch_cost
-        self._there: dict[tuple[str, int], bool] = {}
+        self._there = dict(there or {})
         self._reached: dict[str, int] = {}
         self._running: set[str] = set()
         self._cells = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 
 from lidartune.config import StudyConfig, as_dict
+from lidartune.runs.files import is_uri
 from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import Store, missing_epochs
 from lidartune.transfer.data import StudyData, labelled_record, with_counts
@@ -21,12 +23,15 @@ from lidartune.tuning.pace import Pace
 from lidartune.tuning.schedule import Schedule
 from lidartune.whole_file import write_whole
 
+QUESTIONS_AT_ONCE = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A study opened for work: what is to be done, with what, and where it goes.
 
-    `config` holds numbers of labelled scans where `stated`, the study as it was given, may hold shares.
+    `config` holds numbers of labelled scans where `stated`, the study as it was given, may hold shares. Runs go to the
+    `store`; `results` is its folder here, or what mirrors it here (lidartune.tuning.place).
     """
 
     config: StudyConfig
@@ -53,9 +58,18 @@ class Study:
         """All runs that the study may come to."""
         return [work.spec for work in self.whole.works.values()]
 
+    @property
+    def uri(self) -> str:
+        """The study's folder, as it is named to people."""
+        return f"{self.store.results}/{self.config.name}"
 
-def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> Study:
-    """Plans the runs, a grid's cells at once, a search's as they are drawn; `data` None plans from the YAML alone."""
+
+def open_study(config: StudyConfig, results: Path, data: StudyData | None, store: Store | None = None) -> Study:
+    """Plans the runs, a grid's cells at once, a search's as they are drawn; `data` None plans from the YAML alone.
+
+    Args:
+        store: where the runs go; by default into `results`.
+    """
     stated, config = config, with_counts(config, data) if data else config
     plan = Plan(config, data)
     excluded: list[Excluded] = []
@@ -63,10 +77,11 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None) -> St
         cells, excluded = grid_cells(config.grid, config.checkpoints)
         for cell in cells:
             plan.add(cell)
-    store = Store(results)
+    store = store or Store(results)
     whole = plan if plan.works else _whole_plan(config, data)
     pace = Pace(store, (work.spec for work in whole.works.values()), config.resources)
-    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]), pace.epoch_cost)
+    there = _asked_at_once(store, plan) if is_uri(store.results) else {}
+    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]), pace.epoch_cost, there)
     return Study(
         config=config,
         stated=stated,
@@ -85,6 +100,13 @@ def _whole_plan(config: StudyConfig, data: StudyData | None) -> Plan:
     for cell in grid_cells(config.grid, config.checkpoints)[0]:
         plan.add(cell)
     return plan
+
+
+def _asked_at_once(store: Store, plan: Plan) -> dict[tuple[str, int], bool]:
+    """Which of the plan's (run, epoch) are in the store; far away each question takes a while, many at once do not."""
+    wanted = [(run, epoch) for run, work in plan.works.items() for epoch in work.epochs]
+    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+        return dict(zip(wanted, pool.map(lambda key: not missing_epochs(store, key[0], [key[1]]), wanted), strict=True))
 
 
 def describe(study: Study) -> list[str]:
@@ -172,10 +194,11 @@ def _checkpoint_notes(study: Study) -> list[str]:
 def _mixed_environments(study: Study) -> list[str]:
     """A note where runs of the study took place on unlike machines: their last bits may then differ."""
     found: dict[str, int] = {}
+    near = Store(study.results)
     for run in study.plan.works:
-        epochs = study.store.epochs(run, "timing")
+        epochs = near.epochs(run, "timing")
         if epochs:
-            facts = study.store.read_json(run, epochs[-1], "timing", "timing.json")
+            facts = near.read_json(run, epochs[-1], "timing", "timing.json")
             text = "{device}, {cpu_capability}, torch {torch}, {threads} threads".format(**facts)
             found[text] = found.get(text, 0) + 1
     if len(found) < 2:

@@ -22,7 +22,7 @@ from lidartune.runs.trajectory import Trajectory
 from lidartune.scans import ScanFile
 from lidartune.scoring.confusion import ConfusionMatrix
 from lidartune.training.loader import ScanReader
-from lidartune.training.loop import TrainingDiverged
+from lidartune.training.trouble import TrainingDiverged
 from lidartune.training.unlabelled import unlabelled
 from lidartune.transfer.data import StudyData, open_study_data
 

@@ -27,12 +27,14 @@ def run_trials(
     source: CellSource,
     console: Console,
     at_once: int,
+    make_writer: Callable[[], StudyWriter],
     needs: dict[str, float],
     trainable: Callable[..., None] = run_trial,
 ) -> None:
     """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already.
 
     Args:
+        make_writer: opens the study's TensorBoard folder for the plan as it is then.
         needs: what Ray sets aside for a trial.
         trainable: what carries out a run; benchmarks/makespan.py has one that sleeps.
 
@@ -43,12 +45,10 @@ def run_trials(
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
         write_whole(path, text)
-        return str(path)
+        return f"{study.uri}/logs/{run}.txt"
 
-    work = tune.with_parameters(trainable, study=json.dumps(as_dict(study.config)), results=str(study.results))
-    progress = StudyProgress(
-        console, lambda: StudyWriter(study.folder, study.results / "runs"), study.schedule.epochs_left
-    )
+    work = tune.with_parameters(trainable, study=json.dumps(as_dict(study.config)), results=study.store.results)
+    progress = StudyProgress(console, make_writer, study.schedule.epochs_left)
     lost = LostWorkers(console)
     search = RunSearch(study.schedule, source, keep_log, lost.words)
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress:

@@ -88,7 +88,7 @@ def test_the_setup_is_a_shell_script_that_takes_the_pinned_torch(tmp_path: Path)
     (setup,) = yaml.safe_load(TEXT)["setup_commands"]
     assert subprocess.run(["bash", "-n", "-c", setup]).returncode == 0
     assert f"torch=={version('torch').partition('+')[0]}" in (ROOT / "constraints.txt").read_text().splitlines()
-    assert "grep '^torch==' constraints.txt" in setup and "pip install -q -c constraints.txt -e ." in setup
+    assert "grep '^torch==' constraints.txt" in setup and "pip install -q -c constraints.txt -e '.[s3]'" in setup
 
 
 def test_a_machine_without_the_wanted_python_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def scores(epoch: int, matrices: dict[str, np.ndarray], blocks: int = 4) -> byte
             "points": points.tolist(),
             "pixels": (points // 2).tolist(),
             "no_vote": points.tolist(),
-            "ceiling": matrix(0.95, np.flatnonzero(points[1:].sum(1)) + 1).tolist(),
+            "ceiling": matrix(0.95, np.flatnonzero(points[1:].sum(1)) + 1, size=len(points)).tolist(),
             "blocks": [
                 {"sequence": "08", "first": f"{i * 4:06d}", "last": f"{i * 4 + 3:06d}", "points": part.tolist()}
                 for i, part in enumerate(parts)
@@ -138,10 +138,16 @@ def make_study(
     curves: bool = True,
     name: str = "demo",
     blocks: int = 4,
+    pictures: bool = True,
+    only_roles: Collection[str] = (),
 ) -> Path:
-    """Writes a whole study with its runs under `root`; returns the study's folder."""
+    """Writes a whole study with its runs under `root`; returns the study's folder.
+
+    With fewer `names` than NAMES there are as many classes fewer, and `accuracy` is to return scalars.
+    """
     runs, cells = root / "runs", []
-    present = {"synthetic": list(range(1, 20)), "real": list(real_classes)}
+    size = len(names or NAMES)
+    present = {"synthetic": list(range(1, size)), "real": [c for c in real_classes if c < size]}
     written: set[tuple[str, int]] = set()
     grid = [
         (b, w, p, f, n, s)
@@ -163,6 +169,7 @@ def make_study(
             "real-real": f"{b}-{w}-real-n{n}-p{p}-then-real-s{s}",
             "real-syn": f"{b}-{w}-real-n{n}-p{p}-then-synthetic-s{s}",
         }  # fmt: skip
+        places = {role: place for role, place in places.items() if not only_roles or role in only_roles}
         cell["roles"] = {}
         for role, (kind, when) in places.items():
             run_name = f"{run_names[kind]}-{hashlib.sha256(run_names[kind].encode()).hexdigest()[:8]}"
@@ -171,11 +178,12 @@ def make_study(
             if (run_name, epoch) in written:
                 continue
             written.add((run_name, epoch))
-            matrices = {d: matrix(accuracy(cell, role, d), present[d]) for d in ("synthetic", "real")}
-            files = {"scores.json": scores(epoch, matrices, blocks), "picture-real.png": picture()}
-            commit(runs / run_name, epoch, "test", files | {"picture-synthetic.png": picture()})
+            matrices = {d: matrix(accuracy(cell, role, d), present[d], size=size) for d in ("synthetic", "real")}
+            files = {"scores.json": scores(epoch, matrices, blocks)}
+            files |= {f"picture-{d}.png": picture() for d in present if pictures}
+            commit(runs / run_name, epoch, "test", files)
         if curves:
-            _write_curves(runs, cell, accuracy, present)
+            _write_curves(runs, cell, accuracy, present, size)
         cells.append(cell)
     study = root / name
     study.mkdir(parents=True, exist_ok=True)
@@ -188,7 +196,9 @@ def make_study(
     return study
 
 
-def _write_curves(runs: Path, cell: dict[str, Any], accuracy: Accuracy, present: dict[str, list[int]]) -> None:
+def _write_curves(
+    runs: Path, cell: dict[str, Any], accuracy: Accuracy, present: dict[str, list[int]], size: int
+) -> None:
     """metrics of every epoch: each run rises from where it starts to its last score."""
     p = cell["pretrain_epochs"]
     ends = {"synthetic": ("scratch_start", "pretrained_longer"), "real": ("scratch_start", "scratch_longer")}
@@ -203,7 +213,7 @@ def _write_curves(runs: Path, cell: dict[str, Any], accuracy: Accuracy, present:
                 continue
             t = 1 - np.exp(-3 * epoch / max(epochs, 1))
             rows = {
-                d: matrix((1 - t) * accuracy(cell, first, d) + t * accuracy(cell, last, d), present[d])
+                d: matrix((1 - t) * accuracy(cell, first, d) + t * accuracy(cell, last, d), present[d], size=size)
                 for d in ("synthetic", "real")
             }
             commit(run, epoch, "metrics", {"metrics.json": metrics(epoch, rows)})

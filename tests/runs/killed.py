@@ -1,8 +1,9 @@
 """A run in a process of its own, which may end or stand still: `python -m tests.runs.killed STUDY ...`.
 
 Arguments: the study as JSON, the results folder, a role, the last epoch, a part of a path, and what happens at the
-first file whose path holds it: `kill` writes half of it and kills the process, `kill-after` writes it first; `wait` waits
-before it is written, until a file `go-on` lies in the results folder. "-" as the part of a path lets nothing happen.
+first file whose path holds it: `kill` writes half of it and kills the process, `kill-after` kills it right after a
+commit of that path; `wait` waits before it is written, until a file `go-on` lies in the results folder. "-" as the part
+of a path lets nothing happen.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 
 from lidartune.config import from_dict
-from lidartune.runs.store import Store
+from lidartune.runs.files import LocalFiles
 
 from .conftest import CELL as WIDER
 from .conftest import open_tiny
@@ -28,19 +29,26 @@ CELL = dataclasses.replace(WIDER, width=32)
 
 def main(study: str, results: str, role: str, last: str, part: str, event: str) -> None:
     torch.set_num_threads(1)
-    write = Store._write
+    write, write_new = LocalFiles.write, LocalFiles.write_new
 
-    def disturbed(self: Store, path: str, content: bytes) -> None:
+    def disturbed(self: LocalFiles, path: str, content: bytes) -> None:
         if part != "-" and part in path:
-            if event.startswith("kill"):
-                write(self, path, content if event == "kill-after" else content[: len(content) // 2])
+            if event == "kill":
+                write(self, path, content[: len(content) // 2])
                 os.kill(os.getpid(), signal.SIGKILL)
-            Path(results, "waits").touch()
-            while not Path(results, "go-on").exists():
-                time.sleep(0.02)
+            if event == "wait":
+                Path(results, "waits").touch()
+                while not Path(results, "go-on").exists():
+                    time.sleep(0.02)
         write(self, path, content)
 
-    Store._write = disturbed  # type: ignore[method-assign]
+    def killed_behind(self: LocalFiles, path: str, content: bytes) -> bool:
+        done = write_new(self, path, content)
+        if event == "kill-after" and part in path:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    LocalFiles.write, LocalFiles.write_new = disturbed, killed_behind  # type: ignore[method-assign]
     tiny = open_tiny(from_dict(json.loads(study)), CELL)
     milestone = tiny.plan.roles[CELL][role]
     tiny.trajectory(milestone, Path(results), checkpoint_minutes=0).carry_out(

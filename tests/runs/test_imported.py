@@ -20,9 +20,9 @@ from lidartune.cli.import_bonnetal import import_bonnetal
 from lidartune.cli.predict import predict
 from lidartune.cli.show import show
 from lidartune.errors import UserError
+from lidartune.runs.files import CannotWrite, LocalFiles
 from lidartune.runs.imported import place_for, taxonomy_text
 from lidartune.runs.spec import RunSpec
-from lidartune.runs.store import Store
 from lidartune.scans import load_taxonomy, read_labels
 from lidartune.scans.taxonomy import parse_taxonomy
 from lidartune.scoring import ConfusionMatrix
@@ -315,16 +315,16 @@ def test_a_hostile_folder_leaves_nothing_behind(harm: Any, tmp_path: Path) -> No
 def test_a_full_disk_leaves_nothing_behind(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    write = Store._write
+    write = LocalFiles.write
 
-    def full(self: Store, path: str, content: bytes) -> None:
+    def full(self: LocalFiles, path: str, content: bytes) -> None:
         if path.rpartition("/")[2].startswith(at):
-            raise OSError(28, "No space left on device")
+            raise CannotWrite("the results folder cannot be written", found="No space left on device")
         write(self, path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_write", full)
-        with pytest.raises(UserError, match=r"(?s)cannot be written into the store.*No space left"):
+        patch.setattr(LocalFiles, "write", full)
+        with pytest.raises(UserError, match=r"(?s)cannot be written.*No space left"):
             bring(folder, tmp_path)
     assert not list((tmp_path / "runs").glob("*"))
     bring(folder, tmp_path)

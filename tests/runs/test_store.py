@@ -1,26 +1,37 @@
-"""A commit is there whole or not at all, and the first one stays."""
+"""A commit is there whole or not at all, and the first one stays: in a folder, and in a bucket."""
 
 from __future__ import annotations
 
+import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from urllib import request
 
 import pytest
 
 from lidartune.errors import UserError
+from lidartune.runs.files import Files, LocalFiles
+from lidartune.runs.s3 import S3Files
 from lidartune.runs.store import Store
+from tests.bucket import server
 
 
-def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+@pytest.fixture(params=["folder", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A store in a folder of this machine, and one on S3."""
+    return Store(tmp_path if request.param == "folder" else f"{request.getfixturevalue('bucket')}/results")
+
+
+def test_what_was_committed_is_read_back(store: Store) -> None:
     store.commit("run", 3, "state", {"weights.safetensors": b"\x00\x01", "state.json": b"{}"})
     assert store.has("run", 3, "state")
     assert store.read("run", 3, "state", "weights.safetensors") == b"\x00\x01"
     assert not store.has("run", 3, "test") and not store.has("run", 4, "state")
 
 
-def test_epochs_of_a_kind_are_listed_in_order(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_epochs_of_a_kind_are_listed_in_order(store: Store) -> None:
     for epoch in (10, 2, 0):
         store.commit("run", epoch, "metrics", {"metrics.json": b"{}"})
     store.commit("run", 7, "state", {"state.json": b"{}"})
@@ -28,46 +39,155 @@ def test_epochs_of_a_kind_are_listed_in_order(tmp_path: Path) -> None:
     assert store.epochs("another", "metrics") == []
 
 
-def test_the_first_commit_stays(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_the_first_commit_stays(store: Store) -> None:
     store.commit("run", 1, "metrics", {"metrics.json": b"first"})
     store.commit("run", 1, "metrics", {"metrics.json": b"a zombie's"})
     assert store.read("run", 1, "metrics", "metrics.json") == b"first"
 
 
-def test_a_commit_cut_off_while_written_is_not_there_and_can_be_made_again(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_commit_cut_off_while_written_is_not_there_and_can_be_made_again(store: Store) -> None:
     store.commit("run", 1, "metrics", {"metrics.json": b"first"})
-    commit = tmp_path / "runs/run/epoch-000001/metrics/commit.json"
-    commit.write_bytes(commit.read_bytes()[:40])
+    commit = "runs/run/epoch-000001/metrics/commit.json"
+    store.files.write(commit, (store.files.read(commit) or b"")[:40])
     assert not store.has("run", 1, "metrics") and store.epochs("run", "metrics") == []
     store.commit("run", 1, "metrics", {"metrics.json": b"second"})
     assert store.read("run", 1, "metrics", "metrics.json") == b"second"
 
 
-def test_files_without_their_commit_are_not_there(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_files_without_their_commit_are_not_there(store: Store) -> None:
     store.commit("run", 1, "metrics", {"metrics.json": b"first"})
-    (tmp_path / "runs/run/epoch-000001/metrics/commit.json").unlink()
+    store.files.remove("runs/run/epoch-000001/metrics/commit.json")
     assert not store.has("run", 1, "metrics")
     with pytest.raises(UserError, match="not in the store"):
         store.read("run", 1, "metrics", "metrics.json")
 
 
-def test_a_damaged_file_is_named_and_never_returned(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_damaged_file_is_named_and_never_returned(store: Store) -> None:
     store.commit("run", 1, "state", {"weights.safetensors": b"weights"})
-    folder = tmp_path / "runs/run/epoch-000001/state"
-    entry = json.loads((folder / "commit.json").read_text())["files"]["weights.safetensors"]
-    (folder / entry["path"]).write_bytes(b"weightz")
+    folder = "runs/run/epoch-000001/state"
+    entry = json.loads(store.files.read(f"{folder}/commit.json") or b"")["files"]["weights.safetensors"]
+    store.files.write(f"{folder}/{entry['path']}", b"weightz")
     with pytest.raises(UserError, match=r"damaged[\s\S]*epoch-000001/state"):
         store.read("run", 1, "state", "weights.safetensors")
 
 
-def test_a_discarded_state_is_gone_with_its_files(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_discarded_state_is_gone_with_its_files(store: Store) -> None:
     store.commit("run", 1, "state", {"weights.safetensors": b"weights"})
     store.discard("run", 1, "state")
     assert not store.has("run", 1, "state")
-    assert list((tmp_path / "runs/run/epoch-000001/state").iterdir()) == []
+    assert store.files.names("runs/run/epoch-000001/state") == []
     store.discard("run", 1, "state")
+
+
+def test_a_run_that_is_forgotten_leaves_nothing(store: Store) -> None:
+    store.write_spec("run", {"seed": 1})
+    store.commit("run", 1, "state", {"weights.safetensors": b"weights"})
+    store.commit("runner", 1, "state", {"weights.safetensors": b"weights"})
+    store.forget("run")
+    assert store.runs() == ["runner"]
+
+
+def test_what_is_kept_inside_an_epoch_comes_and_goes(store: Store) -> None:
+    for updates in (10, 20):
+        store.commit_inside("run", 3, updates, {"state.json": b"%d" % updates})
+    assert store.insides("run", 3) == [20]
+    assert store.read_inside("run", 3, 20) == {"state.json": b"20"}
+    store.discard_inside("run", 3)
+    assert store.insides("run", 3) == []
+
+
+class _AtOnce:
+    """Files on which all attempts look for the commit before any of them writes it."""
+
+    def __init__(self, files: Files, barrier: Barrier):
+        self._files, self._barrier = files, barrier
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._files, name)
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        self._barrier.wait(timeout=20)
+        return self._files.write_new(path, content)
+
+
+def test_of_attempts_that_commit_at_once_one_stays_and_the_others_leave_nothing(store: Store) -> None:
+    attempts, place = 8, "runs/run/epoch-000001/state"
+    store.files = _AtOnce(store.files, Barrier(attempts))  # type: ignore[assignment]
+    with ThreadPoolExecutor(attempts) as pool:
+        done = [
+            pool.submit(store.commit, "run", 1, "state", {"state.json": b"by attempt %d" % number})
+            for number in range(attempts)
+        ]
+        for attempt in done:
+            attempt.result()
+    names = store.files.names(place)
+    assert len(names) == 2, names
+    first = store.read("run", 1, "state", "state.json")
+    store.commit("run", 1, "state", {"state.json": b"later"})
+    assert store.read("run", 1, "state", "state.json") == first
+
+
+def test_a_commit_is_made_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("os.link", no_links)
+    files = LocalFiles(tmp_path)
+    assert files.write_new("a/b", b"first") and not files.write_new("a/b", b"second")
+    assert files.read("a/b") == b"first" and files.names("a") == ["b"]
+
+
+# -- what cannot be used says so, in one message, soon --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("s3://AKIA7:hunter2@bucket/x", "no credentials"),
+        ("s3://bucket/x?access_key=AKIA7&secret_key=hunter2", "no credentials"),
+        ("s3:///x", "no folder of a bucket"),
+        ("s3://bucket/a/../b", "no folder of a bucket"),
+        ("gs://bucket/x", "to a folder or to S3"),
+    ],
+)
+def test_uris_that_cannot_hold_results(uri: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as refused:
+        Store(uri)
+    assert "hunter2" not in str(refused.value) and "AKIA7" not in str(refused.value)
+
+
+def test_a_bucket_that_is_not_there(bucket: str) -> None:
+    with pytest.raises(UserError, match="no such bucket"):
+        Store("s3://nobody-made-this-one/results").has_spec("run")
+
+
+def test_no_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(UserError, match=r"cannot be asked[\s\S]*credentials"):
+        Store(bucket).has_spec("run")
+
+
+def test_a_server_that_is_away(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server() as address:
+        pass
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(UserError, match="does not answer") as away:
+        S3Files(bucket, patient=False).read("x")
+    assert address in str(away.value)
+
+
+def test_what_is_refused_names_the_rights_that_are_needed(bucket: str, s3_server: str) -> None:
+    _let_in(s3_server, "0")  # moto then looks at who asks
+    try:
+        with pytest.raises(UserError, match="refuses access") as refused:
+            Store(f"{bucket}/results").has_spec("run")
+    finally:
+        _let_in(s3_server, "inf")
+    assert "InvalidAccessKeyId" in str(refused.value) and "s3:PutObject" in str(refused.value)
+    assert "only-for-loopback" not in str(refused.value)
+
+
+def _let_in(address: str, requests: str) -> None:
+    asked = request.Request(f"{address}/moto-api/reset-auth", requests.encode(), {"Content-Type": "text/plain"})
+    request.urlopen(asked).close()

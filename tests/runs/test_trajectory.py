@@ -15,7 +15,7 @@ from lidartune.errors import UserError
 from lidartune.runs.ledger import EpochDone
 from lidartune.runs.store import Kind, Store
 from lidartune.runs.trajectory import Trajectory
-from lidartune.training.loop import TrainingDiverged
+from lidartune.training.trouble import TrainingDiverged
 from lidartune.transfer.plan import Milestone
 
 from .conftest import CELL, TinyStudy

@@ -95,7 +95,12 @@ def test_times_and_memory_are_in_a_record_of_their_own(watched: Watched) -> None
     timing = watched.json(3, "timing", "timing.json")
     assert timing["scans"] == 8 and set(timing["seconds"]) == {"train", "score"} and timing["peak_memory_mib"] > 50
     assert timing["scans_per_second"] == pytest.approx(8 / timing["seconds"]["train"])
-    assert watched.json(2, "timing", "timing.json")["scans"] == 4, "those of the half that was left"
+    assert timing["seconds_left"] == pytest.approx(sum(timing["seconds"].values())), "one epoch like this one"
+    assert watched.json(4, "timing", "timing.json")["seconds_left"] == 0
+    half = watched.json(2, "timing", "timing.json")
+    assert half["scans"] == 4, "those of the half that was left"
+    whole = 2 * half["seconds"]["train"] + half["seconds"]["score"]
+    assert half["seconds_left"] == pytest.approx(2 * whole), "two epochs, each of two halves"
 
 
 def test_tensorboard_s_api_shows_every_number_once_an_epoch(watched: Watched, api: Api) -> None:
@@ -107,6 +112,7 @@ def test_tensorboard_s_api_shows_every_number_once_an_epoch(watched: Watched, ap
         assert {f"miou validation/{domain} {level}" for level in ("points", "pixels")} <= tags
         assert any(tag.startswith(f"per class {domain}/") for tag in tags)
     assert {"timing/scans per second", "timing/seconds to train", "timing/seconds to score"} <= tags
+    assert {"timing/seconds left", "timing/peak memory of the process (MiB)"} <= tags
     for tag in tags:
         steps = Counter(step for _, step, _ in api("scalars/scalars", run=name, tag=tag))
         assert set(steps.values()) == {1} and set(steps) <= set(range(EPOCHS + 1)), tag

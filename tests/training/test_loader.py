@@ -20,8 +20,9 @@ from lidartune.scans import Dataset, ScanFile, open_dataset
 from lidartune.streetworld import WorldFolder
 from lidartune.training.batches import to_batch
 from lidartune.training.begin import fresh_state
+from lidartune.training.draws import epoch_alteration, epoch_order
 from lidartune.training.loader import PreparedScan, ScanReader, TrainingScan
-from lidartune.training.loop import epoch_alteration, epoch_order, train_epoch
+from lidartune.training.loop import train_epoch
 from lidartune.training.memory import Memory
 from lidartune.training.state import pack, unpack
 from tests.runs.conftest import CELL, open_tiny, tiny_config

@@ -88,6 +88,7 @@ def test_effective_numbers_lie_between_none_and_the_inverse_of_the_counts() -> N
 
 def test_what_is_never_seen_is_named_with_how_many_scans_were_looked_at() -> None:
     assert never_seen(COUNTS, 4, 4) == ("never seen in the 4 training scans: truck",)
+    assert never_seen(COUNTS, 1, 1) == ("never seen in the only training scan: truck",)
     assert never_seen(COUNTS, 500, 19_130) == ("never seen in 500 of the 19,130 training scans: truck",)
     assert never_seen(COUNTS + 1, 4, 4) == ()
 

@@ -68,6 +68,13 @@ def test_an_optimiser_is_kept_by_every_run_that_starts_somewhere(planned: Planne
     assert "sgd in squeezesegv2-64-synthetic" in planned(recipe_by_domain=by_domain, **second_stage(optimizer="kept"))
 
 
+def test_a_new_head_is_for_policies_that_train_it(planned: Planned) -> None:
+    new = second_stage(head="new")
+    for freeze, refused in (("encoder", False), ("head_only", False), ("batchnorm", True), ("first_block", True)):
+        said = planned(**new | {"grid": GRID | {"freeze": [freeze]}})
+        assert ("would stay frozen at random weights" in said and f"new, with freeze: {freeze}" in said) == refused
+
+
 @pytest.mark.parametrize("sampler", ["grid", "tpe"])
 @pytest.mark.parametrize(
     ("start", "said"),

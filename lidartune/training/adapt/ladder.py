@@ -53,11 +53,6 @@ class Rung:
     network: Mapping[str, Any] = field(default_factory=dict)
     joint: Joint | None = None
 
-    @property
-    def shares_pretraining(self) -> bool:
-        """It starts from the very milestone that the study's cells start from."""
-        return not self.recipe and not self.network
-
 
 LADDER: dict[RungName, Rung] = {
     "none": Rung(sentence="The pretrained network as it is."),

@@ -34,8 +34,9 @@ def adapt_to_scans(
     """Adapts the network, in place, to (a spread of) the target's training scans.
 
     Labels of the target are read for the oracle's prior alone; every other adaptation opens none of their files. Labels
-    of the source are read for a prior, to know what was taught: shares of the *pixels* of its canvases as they are, for
-    pixels is what the loss was summed over.
+    of the source are read for a prior, to know what was taught: shares of the *pixels* of its canvases, for pixels is
+    what the loss was summed over. They are counted on plain scans, each once: what the recipe's `sampling`,
+    `augmentation` and `raydrop` change of the shares in training is not in them.
 
     Args:
         class_weights: `(C,)` those that the network was trained with, as its milestone keeps them.

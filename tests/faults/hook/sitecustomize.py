@@ -34,17 +34,17 @@ def _change_training(module: ModuleType) -> None:
     module.train_epoch = train_epoch  # type: ignore[attr-defined]
 
 
-def _change_store(module: ModuleType) -> None:
-    write = module.Store._write
+def _change_files(module: ModuleType) -> None:
+    write = module.LocalFiles.write
 
-    def _write(self: Any, path: str, content: bytes) -> None:
+    def cut_write(self: Any, path: str, content: bytes) -> None:
         for number, part in enumerate(ASKED.get("cut", [])):
             if part in path and _first(os.path.join(ASKED["cut_marks"], str(number))):
                 write(self, path, content[: len(content) // 2])
                 os.kill(os.getpid(), signal.SIGKILL)
         write(self, path, content)
 
-    module.Store._write = _write
+    module.LocalFiles.write = cut_write
 
 
 def _first(mark: str) -> bool:
@@ -55,7 +55,7 @@ def _first(mark: str) -> bool:
     return True
 
 
-CHANGES = {"lidartune.runs.trajectory": _change_training, "lidartune.runs.store": _change_store}
+CHANGES = {"lidartune.runs.trajectory": _change_training, "lidartune.runs.files": _change_files}
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -1,0 +1,129 @@
+"""Files under a results folder, by their path in it: on this machine, on a shared file system, or in an S3 bucket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from lidartune.errors import UserError
+
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+"""What file systems say that give a file one name only."""
+
+
+class CannotWrite(UserError):
+    """The results take no more: full, read-only, gone, or a bucket that cannot be used. What is committed stays."""
+
+
+class Files(Protocol):
+    """What the store needs of a file system: no rename, no append, no clock."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file, None where it is not there."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Writes a file, in the place of one that is there. Raises CannotWrite, and leaves no half of one."""
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        """Writes a file as a whole unless one is there already: of several that try, exactly one gets True."""
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder; nothing where there is no such folder."""
+
+    def remove(self, path: str) -> None:
+        """Takes a file away, if it is there."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Takes away all that is below a folder."""
+
+
+class LocalFiles:
+    """A folder of this machine, or of a file system that several machines mount."""
+
+    def __init__(self, folder: str | Path):
+        self._root = Path(folder).absolute()
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            return (self._root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        target = self._root / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        except OSError as error:
+            with suppress(OSError):  # the room that half a file takes
+                target.unlink()
+            raise CannotWrite(
+                "the results folder cannot be written",
+                where=target,
+                found=error.strerror or error,
+                do="make room, or make it writable, and run the same command again: what is committed stays",
+            ) from None
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        work, target = f"{path}-{uuid.uuid4().hex[:8]}.tmp", self._root / path
+        try:
+            self.write(work, content)
+            os.link(self._root / work, target)  # one file under two names: whole as soon as it is there
+            return True
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            return _create(target, content)
+        finally:
+            with suppress(OSError):
+                self.remove(work)
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return os.listdir(self._root / folder)
+        except FileNotFoundError:
+            return []
+
+    def remove(self, path: str) -> None:
+        (self._root / path).unlink(missing_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._root / folder)
+
+
+def _create(target: Path, content: bytes) -> bool:
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def is_uri(results: str | Path) -> bool:
+    """Whether results lie elsewhere than in a folder that this machine sees."""
+    return "://" in str(results)
+
+
+def open_files(results: str | Path) -> Files:
+    """The files below a folder or below `s3://bucket/folder`. Raises UserError for any other URI, and credentials."""
+    if not is_uri(results):
+        return LocalFiles(results)
+    if not str(results).lower().startswith("s3://"):
+        raise UserError(
+            "results go to a folder or to S3",
+            where="--results",
+            found=f"{str(results).partition('://')[0]}://...",
+            wanted="a folder that every machine sees, or s3://bucket/folder",
+        )
+    from lidartune.runs.s3 import S3Files
+
+    return S3Files(str(results))
