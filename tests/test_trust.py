@@ -18,7 +18,7 @@ from rich.console import Console
 from lidartune.cli import lidartune
 from lidartune.config import StudyConfig
 from lidartune.errors import UserError
-from lidartune.report.tensorboard import rewrite_events
+from lidartune.report.tensorboard import StudyWriter
 from lidartune.transfer.data import open_study_data
 from lidartune.tuning import driver, planned
 from lidartune.tuning.study import open_study, record
@@ -67,7 +67,7 @@ def test_it_is_reported_planned_and_gone_on_with(config: StudyConfig, hostile: t
     results, cage = hostile
     status, text = command("report", str(results / "tiny"))
     assert status == 0 and "Transfer gap" in text
-    rewrite_events(results / "tiny", results / "runs")
+    StudyWriter(results / "tiny", results / "runs")
     console = Console(file=io.StringIO(), width=200)
     planned.show_plan(config, results=results, console=console)
     assert "0 are left" in console.file.getvalue()  # type: ignore[attr-defined]
