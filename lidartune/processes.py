@@ -151,3 +151,13 @@ def _spelled(seconds: float) -> str:
     if seconds < 60:
         return "less than a minute"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def duration(seconds: float) -> str:
+    """`4 s`, `3 min 20 s`, `5 h 02 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

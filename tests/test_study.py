@@ -23,6 +23,7 @@ from lidartune.runs.s3 import S3Files
 from lidartune.scoring.trained import load_trained
 from lidartune.streetworld import WorldFolder
 from lidartune.tuning import bucket_lock
+from tests.canaries import plant
 from tests.study_process import (
     Witness,
     commits,
@@ -150,8 +151,10 @@ def test_a_wider_study_trains_only_what_is_new(
     values = study_values(tiny_world, name="wider")
     values["grid"] |= {"pretrain_epochs": [0, 3], "freeze": ["none"]}
     config = write_study(tmp_path, values)
+    plant(tmp_path / "results", "wider", tmp_path / "cage")  # nothing that lies there is unpickled when it goes on
     status, output = finish(start(config, tmp_path / "results"))
     assert status == 0, output
+    assert not list((tmp_path / "cage").iterdir())
     added = {path.name for path in (tmp_path / "results" / "runs").iterdir()} - before
     assert added and not any("-64-synthetic-seed" in name or "-64-real-2scans-seed" in name for name in added)
 

@@ -40,11 +40,13 @@ def study_command(default: Path) -> click.Command:
         from lidartune.config import load_config
 
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)
+        if plan:
+            from lidartune.tuning.planned import show_plan  # loads neither Ray nor torch
+
+            show_plan(study, results=results, console=console())
+            return 0
         from lidartune.tuning import driver
 
-        if plan:
-            driver.show_plan(study, results=results, console=console())
-            return 0
         return driver.run_study(study, results=results, address=address, command=sys.argv, console=console())
 
     return command

@@ -156,13 +156,17 @@ class Scoring:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Resources:
-    """What one trial gets, how many run at once (default: as many as fit), and how much memory its scans may take."""
+    """What one trial gets, how many run at once (default: as many as fit), and how much memory its scans may take.
+
+    `memory_gib_per_trial` stands in for the estimate of how much memory of its machine a trial takes in all.
+    """
 
     cpus_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float = Field(default=0, ge=0)
     trials_at_once: int | None = Field(default=None, ge=1)
     scan_memory_gib: float = Field(default=2.0, gt=0)
     reader_threads: int = Field(default=1, ge=1)
+    memory_gib_per_trial: float | None = Field(default=None, gt=0)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -205,3 +205,12 @@ class Store:
 
 def _place(run: str, epoch: int, kind: str) -> str:
     return f"runs/{run}/epoch-{epoch:06d}/{kind}"
+
+
+def missing_epochs(store: Store, run: str, wanted: Sequence[int]) -> list[int]:
+    """The wanted epochs that are not all in the store: their test scores and, but for epoch 0, their weights."""
+    return [
+        epoch
+        for epoch in sorted(wanted)
+        if not store.has(run, epoch, "test") or (epoch > 0 and not store.has(run, epoch, "state"))
+    ]

@@ -15,7 +15,7 @@ from lidartune.errors import UserError
 from lidartune.runs.folder import read_run
 from lidartune.runs.ledger import EpochDone, Ledger, RunData
 from lidartune.runs.spec import UNLABELLED, RunSpec, other_domain
-from lidartune.runs.store import Store
+from lidartune.runs.store import Store, missing_epochs
 from lidartune.training.begin import Scans, adapted_state, fresh_state, imported_state, state_from_milestone
 from lidartune.training.checkpoint import pack_inside, unpack_inside
 from lidartune.training.handed_on import HandedOn
@@ -32,15 +32,6 @@ from lidartune.training.state import (
     unpack,
 )
 from lidartune.training.trouble import memory_named
-
-
-def missing_epochs(store: Store, run: str, wanted: Sequence[int]) -> list[int]:
-    """The wanted epochs that are not all in the store: their test scores and, but for epoch 0, their weights."""
-    return [
-        epoch
-        for epoch in sorted(wanted)
-        if not store.has(run, epoch, "test") or (epoch > 0 and not store.has(run, epoch, "state"))
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)

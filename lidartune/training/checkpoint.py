@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import torch
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lidartune.runs.spec import RunSpec
-from lidartune.training.state import EpochSoFar, TrainingState, pack, unpack
+from lidartune.training.state import EpochSoFar, TrainingState, pack, unpack, unpacked_tensors
 
 SO_FAR, GENERATORS = "so-far.json", "generators.safetensors"
 
@@ -47,6 +46,6 @@ def unpack_inside(files: dict[str, bytes], spec: RunSpec, device: torch.device, 
     state = unpack(files, spec, device, where)
     so_far = json.loads(files[SO_FAR])
     state.so_far = EpochSoFar(
-        updates=so_far["updates"], numbers=so_far["numbers"], generators=load_tensors(files[GENERATORS])
+        updates=so_far["updates"], numbers=so_far["numbers"], generators=unpacked_tensors(files[GENERATORS], where)
     )
     return state

@@ -56,7 +56,7 @@ def milestone_memories(milestone: HandedOn, model: Network, optimizer: str) -> d
         UserError: there is no state to be kept, or it is of another kind of optimiser.
     """
     recipe = milestone.spec.recipe
-    entries = optimizer_entries(milestone.optimizer) if milestone.optimizer is not None else {}
+    entries = optimizer_entries(milestone.optimizer, milestone.where) if milestone.optimizer is not None else {}
     forgetful = recipe.optimizer == "sgd" and recipe.momentum == 0 and milestone.optimizer is not None
     if recipe.optimizer != optimizer or (not entries and not forgetful):
         raise UserError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load as load_tensors
+from safetensors import SafetensorError
+from safetensors.torch import load
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -202,6 +203,19 @@ def packed_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     return save_tensors({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
 
 
+def unpacked_tensors(content: bytes, where: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, which holds nothing else. Raises UserError for any other file."""
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise UserError(
+            "what should be weights or an optimiser's memories is no safetensors file",
+            where=where,
+            found=" ".join(str(error).split()),
+            do="do not trust this folder; or remove the run's folder and train it again",
+        ) from None
+
+
 def scored_file(recipe: Recipe) -> str:
     """Which file of a kept state holds the tensors that were scored."""
     if recipe.precise_batchnorm is not None:
@@ -230,18 +244,18 @@ def unpack(files: dict[str, bytes], spec: RunSpec, device: torch.device, where: 
     if spec.start:
         state.behind = facts.get("behind", 0)
     if state.average is not None:
-        average = load_tensors(files[AVERAGE])
+        average = unpacked_tensors(files[AVERAGE], where)
         state.average = {name: average[name].to(device) for name in state.average}
     if state.teacher is not None:
         place_weights(state.teacher, files[TEACHER], where)
-    place_optimizer(state.optimizer, optimizer_entries(files[OPTIMIZER]))
+    place_optimizer(state.optimizer, optimizer_entries(files[OPTIMIZER], where))
     return state
 
 
-def optimizer_entries(content: bytes) -> dict[int, dict[str, Tensor]]:
+def optimizer_entries(content: bytes, where: str) -> dict[int, dict[str, Tensor]]:
     """What an optimiser remembers of each parameter, by the parameter's number."""
     entries: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in load_tensors(content).items():
+    for name, tensor in unpacked_tensors(content, where).items():
         index, _, key = name.partition(".")
         entries.setdefault(int(index), {})[key] = tensor
     return entries
@@ -260,8 +274,8 @@ def place_weights(model: Network, content: bytes, where: str, *, but: tuple[str,
         but: beginnings of names whose tensors the network keeps as they are.
     """
     own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(but)} if but else {}
-    tensors = {name: tensor for name, tensor in load_tensors(content).items() if not (but and name.startswith(but))}
-    tensors |= own
+    given = unpacked_tensors(content, where).items()
+    tensors = {name: tensor for name, tensor in given if not (but and name.startswith(but))} | own
     wanted = model.state_dict()
     wrong = sorted(
         name

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from lidartune.config import Resources
 from lidartune.errors import UserError
@@ -92,23 +93,69 @@ def _for_workers() -> dict[str, str]:
     return {name: os.environ[name] for name in (*SETTINGS, *OF_S3) if name in os.environ}
 
 
-def slots(resources: Resources) -> int:
-    """How many trials fit at once on the Ray that is up."""
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the Ray that is up, for the study's manifest."""
+    import ray
+
+    return [
+        {
+            "address": node["NodeManagerAddress"],
+            "host": node["NodeManagerHostname"],
+            "cpus": node["Resources"].get("CPU", 0.0),
+            "gpus": node["Resources"].get("GPU", 0.0),
+            "memory_gib": round(node["Resources"].get("memory", 0.0) / 2**30, 1),
+            "accelerators": [n.partition(":")[2] for n in node["Resources"] if n.startswith("accelerator_type:")],
+        }
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def slots(resources: Resources, trial_bytes: int) -> int:
+    """How many trials fit at once on the Ray that is up, by processors, GPUs and memory of each of its machines.
+
+    Args:
+        trial_bytes: memory that a trial takes of its machine (lidartune/tuning/footprint.py).
+    """
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fitting = 0
-    for node in nodes:
-        on_node = int(node.get("CPU", 0) // resources.cpus_per_trial)
-        if resources.gpus_per_trial:
-            on_node = min(on_node, int(node.get("GPU", 0) / resources.gpus_per_trial))
-        fitting += on_node
+    fitting = sum(on_machine(node, resources, trial_bytes) for node in nodes)
     if fitting < 1:
         raise UserError(
             "no trial fits on the machines there are",
             where="resources",
-            found="; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes),
-            wanted=f"{resources.cpus_per_trial} CPUs and {resources.gpus_per_trial:g} GPUs on one machine",
-            do="lower resources.cpus_per_trial or resources.gpus_per_trial",
+            found="; ".join(map(_said, nodes)),
+            wanted=f"{_said(trial_needs(resources, trial_bytes))} on one machine",
+            do="lower resources.cpus_per_trial or resources.gpus_per_trial; for memory recipe.batch_size or "
+            "resources.scan_memory_gib, or state resources.memory_gib_per_trial if you know it better",
         )
     return min(fitting, resources.trials_at_once or fitting)
+
+
+def trial_needs(resources: Resources, trial_bytes: int) -> dict[str, float]:
+    """What Ray sets aside for a trial; a fraction of a GPU is shared with others, by count and not by memory."""
+    return {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial, "memory": trial_bytes}
+
+
+def on_machine(has: Mapping[str, float], resources: Resources, trial_bytes: int) -> int:
+    """How many trials fit on a machine with these `CPU`, `GPU` and `memory` (bytes).
+
+    A GPU is not put together from pieces of several: three trials of 0.4 need two.
+    """
+    fitting = int(has.get("CPU", 0) // resources.cpus_per_trial)
+    fitting = min(fitting, int(has.get("memory", 0) // max(1, trial_bytes)))
+    if resources.gpus_per_trial > 1:
+        return min(fitting, int(has.get("GPU", 0) // resources.gpus_per_trial))
+    if resources.gpus_per_trial:
+        return min(fitting, int(has.get("GPU", 0)) * trials_on_a_gpu(resources))
+    return fitting
+
+
+def trials_on_a_gpu(resources: Resources) -> int:
+    """How many trials share a GPU; Ray counts in units of 1/10000."""
+    return int(10_000 // round(10_000 * resources.gpus_per_trial))
+
+
+def _said(has: Mapping[str, float]) -> str:
+    return f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs and {has.get('memory', 0) / 2**30:.1f} GiB memory"

@@ -16,8 +16,9 @@ from lidartune.config import StudyConfig
 from lidartune.errors import UserError
 from lidartune.report import write_report
 from lidartune.transfer.data import WORLD_MISSING, StudyData, check_rings, check_scans, open_study_data, what_is_missing
-from lidartune.tuning.cluster import ray_cluster, slots
+from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
+from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.place import Place, open_place
 from lidartune.tuning.schedule import Failure
@@ -99,29 +100,19 @@ def _carry_out(study: Study, place: Place, address: str | None, command: list[st
     console.print("starting Ray, which takes about ten seconds ...", highlight=False)
     with ray_cluster(address):
         check_nodes(study.store)
-        at_once = slots(study.config.resources)
+        needed = trial_bytes(study.specs, study.config.resources, study.data)
+        at_once = slots(study.config.resources, needed)
         place.fetch_runs(study.plan.works)
-        record(study, command)
+        record(study, command, nodes())
         bring_checkpoints(study)
         source: CellSource = WholeGrid()
         if study.config.search.sampler == "tpe":
             source = DrawnCells(study, slots=at_once)
-        run_trials(study, source, console, at_once, place.writer)
+        run_trials(study, source, console, at_once, place.writer, trial_needs(study.config.resources, needed))
 
 
 def _tensorboard(study: Study) -> str:
     return f"TensorBoard  tensorboard --logdir {study.folder / 'tensorboard'}"
-
-
-def show_plan(config: StudyConfig, *, results: str | Path, console: Console) -> None:
-    """Prints what the study would do: cells, exclusions, what is in the store, updates. Makes and starts nothing."""
-    missing = what_is_missing(config)
-    place = open_place(results, config.name)
-    data = open_study_data(config) if missing is None else None
-    study = open_study(config, place.folder, data, place.store)
-    console.print(*describe(study), sep="\n", highlight=False)
-    if missing:
-        console.print(f"  planned from the YAML alone, as if nothing were done: {missing}", highlight=False)
 
 
 @contextmanager

@@ -5,21 +5,32 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from lidartune import __version__
 from lidartune.config import StudyConfig
+from lidartune.processes import available_processors
 from lidartune.runs.spec import DOMAINS, SEMANTICS
 from lidartune.transfer.data import StudyData
+from lidartune.tuning.machine import gpus_here, processor_here
 
-PACKAGES = ("torch", "numpy", "ray", "optuna", "numba", "embreex", "safetensors", "pyarrow")
+PACKAGES = (
+    "torch", "numpy", "ray", "optuna", "numba", "embreex", "safetensors", "pyarrow", "pandas", "scipy", "tensorboard"
+)  # fmt: skip
 
 
-def manifest(config: StudyConfig, data: StudyData, command: Sequence[str]) -> dict[str, Any]:
-    """Versions, commit, machine, command, seeds, datasets and notes, as plain values."""
+def manifest(
+    config: StudyConfig, data: StudyData, command: Sequence[str], nodes: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Versions, commit, machine, command, seeds, datasets and notes, as plain values.
+
+    Args:
+        nodes: the machines of the Ray that the study ran on (lidartune/tuning/cluster.py).
+    """
     return {
         "study": config.name,
         "notes": [*config.notes, *data.notes],
@@ -29,13 +40,16 @@ def manifest(config: StudyConfig, data: StudyData, command: Sequence[str]) -> di
         "commit": _commit(),
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
-        "machine": {"platform": platform.platform(), "processor": platform.machine()},
+        "machine": _machine(),
+        "nodes": [dict(node) for node in nodes],
         "seeds": list(config.grid.seed),
+        "search_seed": config.search.seed if config.search.sampler == "tpe" else None,
         "domains": {
             domain: {
                 "root": str(data.domains[domain].dataset.root),
                 "taxonomy": data.domains[domain].dataset.taxonomy.name,
                 "taxonomy_digest": data.taxonomies[domain],
+                "train_fingerprint": data.train_fingerprint(domain, "all", 0),
                 "validation_fingerprint": data.validation[domain],
                 "test_fingerprint": data.test[domain],
                 "scans": {
@@ -47,6 +61,22 @@ def manifest(config: StudyConfig, data: StudyData, command: Sequence[str]) -> di
             }
             for domain in DOMAINS
         },
+    }
+
+
+def _machine() -> dict[str, Any]:
+    """The machine that this process is on: where the study was started, which need not be where its trials run."""
+    import torch  # a plan, which comes by here too, does without
+
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "architecture": platform.machine(),
+        "processor": processor_here(),
+        "processors": available_processors(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "torch_built_for_cuda": torch.version.cuda,
+        "gpus": [asdict(gpu) for gpu in gpus_here()],
     }
 
 

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from lidartune.processes import duration
 from lidartune.report.tensorboard import StudyWriter
 
 LINES_WITHOUT_TERMINAL = 10
@@ -163,13 +164,3 @@ class StudyProgress(Callback):
     def _total(self) -> int:
         """Epochs of this call, done and left; at least 1."""
         return max(1, self._done + self._epochs_left())
-
-
-def duration(seconds: float) -> str:
-    """`4 s`, `3 min 20 s`, `5 h 02 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

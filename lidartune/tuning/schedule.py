@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,19 +30,33 @@ class Failure:
 class Schedule:
     """Hands out the runs of a plan, which may grow meanwhile.
 
+    Tune asks several times a second, so what an answer needs is kept: which runs are open, which of them are ready, who
+    starts from whom, and how long the chains are. It is counted anew when the plan has grown or a run has failed.
+
     Args:
         in_store: tells whether (run folder, epoch) is in the store with all that is wanted of it.
-        there: what of that is known already.
+        epoch_cost: how long an epoch of a run takes, in any unit that is the same for all; default: all the same.
+        there: what of the store is known already.
     """
 
     def __init__(
-        self, plan: Plan, in_store: Callable[[str, int], bool], there: Mapping[tuple[str, int], bool] | None = None
+        self,
+        plan: Plan,
+        in_store: Callable[[str, int], bool],
+        epoch_cost: Callable[[RunSpec], float] = lambda spec: 1.0,
+        there: Mapping[tuple[str, int], bool] | None = None,
     ):
         self._plan = plan
         self._in_store = in_store
+        self._epoch_cost = epoch_cost
         self._there = dict(there or {})
         self._reached: dict[str, int] = {}
         self._running: set[str] = set()
+        self._cells = 0
+        self._open: dict[str, None] = {}
+        self._ready: dict[str, None] = {}
+        self._children: dict[str, list[str]] = {}
+        self._chains: dict[str, float] = {}
         self.failures: dict[str, Failure] = {}
 
     @property
@@ -51,16 +65,19 @@ class Schedule:
 
     def anything_open(self) -> bool:
         """Whether some run of the plan still lacks an epoch."""
-        return bool(self._open_runs())
+        self._keep_up()
+        return bool(self._open)
 
     def epochs_left(self) -> int:
         """Epochs that are still to be trained, as far as the store and the announcements tell."""
-        left = 0
-        for run in self._open_runs():
-            epochs = self._plan.works[run].epochs
-            done = [epoch for epoch in epochs if self.is_there(run, epoch)] + [self._reached.get(run, 0)]
-            left += max(0, max(epochs) - max(done))
-        return left
+        self._keep_up()
+        return sum(self.epochs_left_of(run) for run in self._open)
+
+    def epochs_left_of(self, run: str) -> int:
+        """Epochs that this run still lacks, as far as the store and the announcements tell."""
+        epochs = self._plan.works[run].epochs
+        done = [epoch for epoch in epochs if self.is_there(run, epoch)] + [self._reached.get(run, 0)]
+        return max(0, max(epochs) - max(done))
 
     def is_there(self, run: str, epoch: int) -> bool:
         """Whether this milestone exists. The store is asked once; then announcements count, until the trial ends."""
@@ -70,12 +87,11 @@ class Schedule:
 
     def next(self) -> Job | None:
         """The ready run with the longest chain behind it, now counted as running; None where none is ready."""
-        self._block()
-        ready = [run for run in self._open_runs() if run not in self._running and self._startable(run)]
-        if not ready:
+        self._keep_up()
+        if not self._ready:
             return None
-        lengths: dict[str, int] = {}
-        best = max(ready, key=lambda run: self._chain(run, lengths))
+        best = max(self._ready, key=self._chain)
+        del self._ready[best]
         self._running.add(best)
         work = self._plan.works[best]
         return Job(spec=work.spec, epochs=tuple(sorted(work.epochs)))
@@ -85,45 +101,80 @@ class Schedule:
         self._reached[run] = max(epoch, self._reached.get(run, 0))
         if kept:
             self._there[run, epoch] = True
+            self._make_ready(self._children.get(run, ()))
 
     def end(self, run: str, failure: Failure | None = None) -> None:
         """The run's trial is over; what it left is read from the store, since a lost worker's word may be lost too."""
         self._running.discard(run)
-        self._there = {key: there for key, there in self._there.items() if there or key[0] != run}
+        for epoch in self._plan.works[run].epochs:
+            if not self._there.get((run, epoch)):
+                self._there.pop((run, epoch), None)
         if failure:
             self.failures[run] = failure
-            self._block()
+            self._look_again()
+        elif self._is_open(run):
+            self._chains.pop(run, None)
+            self._make_ready((run, *self._children.get(run, ())))
+        else:
+            self._open.pop(run, None)
+            self._make_ready(self._children.get(run, ()))
 
-    def _open_runs(self) -> list[str]:
-        return [
-            run
-            for run, work in self._plan.works.items()
-            if run not in self.failures and not all(self.is_there(run, epoch) for epoch in work.epochs)
-        ]
+    # -- what is kept between calls ---------------------------------------------------------------------------------
+
+    def _keep_up(self) -> None:
+        """Takes note of cells that have been added to the plan."""
+        if len(self._plan.roles) != self._cells:
+            self._cells = len(self._plan.roles)
+            self._children = {}
+            for run, work in self._plan.works.items():
+                if work.spec.start:
+                    self._children.setdefault(work.spec.start.run, []).append(run)
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Lists open and ready runs anew, and gives up those whose milestone will never exist."""
+        self._open = {run: None for run in self._plan.works if self._is_open(run)}
+        self._chains = {}
+        given_up = list(self.failures)
+        while given_up:
+            parent = given_up.pop()
+            for run in self._children.get(parent, ()):
+                start = self._plan.works[run].spec.start
+                if run in self._open and start and not self.is_there(parent, start.epoch):
+                    self.failures[run] = _blocked_by(parent, self.failures[parent])
+                    del self._open[run]
+                    given_up.append(run)
+        self._ready = {}
+        self._make_ready(self._open)
+
+    def _make_ready(self, runs: Iterable[str]) -> None:
+        """Takes note of those of the runs that could go out now."""
+        for run in runs:
+            if run in self._open and run not in self._running and self._startable(run):
+                self._ready[run] = None
+
+    def _is_open(self, run: str) -> bool:
+        return run not in self.failures and not all(self.is_there(run, e) for e in self._plan.works[run].epochs)
 
     def _startable(self, run: str) -> bool:
         start = self._plan.works[run].spec.start
         return start is None or self.is_there(start.run, start.epoch)
 
-    def _block(self) -> None:
-        """Gives up runs whose milestone will never exist; once more for those that waited for these."""
-        for run in self._open_runs():
-            start = self._plan.works[run].spec.start
-            if start and start.run in self.failures and not self.is_there(start.run, start.epoch):
-                cause = self.failures[start.run]
-                message = f"needs {start.run}, which failed: {cause.message}"
-                if cause.kind == "blocked":
-                    message = cause.message
-                self.failures[run] = Failure(kind="blocked", message=message, log=cause.log)
-                return self._block()
-
-    def _chain(self, run: str, known: dict[str, int]) -> int:
-        """Epochs from this run's first to the end of the longest chain that starts from it."""
-        if run not in known:
+    def _chain(self, run: str) -> float:
+        """How long it takes from where this run stands to the end of the longest chain that starts from it."""
+        if run not in self._chains:
             work = self._plan.works[run]
-            known[run] = max(work.epochs)
-            for child, other in self._plan.works.items():
-                start = other.spec.start
-                if start and start.run == run and child not in self.failures:
-                    known[run] = max(known[run], start.epoch + self._chain(child, known))
-        return known[run]
+            cost, left = self._epoch_cost(work.spec), self.epochs_left_of(run)
+            ends = [cost * left]
+            for child in self._children.get(run, ()):
+                start = self._plan.works[child].spec.start
+                if start and child in self._open:
+                    before = max(0, start.epoch - (max(work.epochs) - left))
+                    ends.append(cost * before + self._chain(child))
+            self._chains[run] = max(ends)
+        return self._chains[run]
+
+
+def _blocked_by(parent: str, cause: Failure) -> Failure:
+    message = cause.message if cause.kind == "blocked" else f"needs {parent}, which failed: {cause.message}"
+    return Failure(kind="blocked", message=message, log=cause.log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import yaml
 
 from lidartune.config import StudyConfig, as_dict
 from lidartune.runs.files import is_uri
-from lidartune.runs.store import Store
-from lidartune.runs.trajectory import missing_epochs
+from lidartune.runs.spec import RunSpec
+from lidartune.runs.store import Store, missing_epochs
 from lidartune.transfer.data import StudyData, labelled_record, with_counts
 from lidartune.transfer.ladder import ladder_lines
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
 from lidartune.tuning.manifest import manifest
+from lidartune.tuning.pace import Pace
 from lidartune.tuning.schedule import Schedule
 from lidartune.whole_file import write_whole
 
@@ -40,10 +42,21 @@ class Study:
     results: Path
     store: Store
     schedule: Schedule
+    pace: Pace
 
     @property
     def folder(self) -> Path:
         return self.results / self.config.name
+
+    @cached_property
+    def whole(self) -> Plan:
+        """The plan of a grid; of a search that of all cells it may draw."""
+        return self.plan if self.config.search.sampler == "grid" else _whole_plan(self.config, self.data)
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """All runs that the study may come to."""
+        return [work.spec for work in self.whole.works.values()]
 
     @property
     def uri(self) -> str:
@@ -65,8 +78,10 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None, store
         for cell in cells:
             plan.add(cell)
     store = store or Store(results)
+    whole = plan if plan.works else _whole_plan(config, data)
+    pace = Pace(store, (work.spec for work in whole.works.values()), config.resources)
     there = _asked_at_once(store, plan) if is_uri(store.results) else {}
-    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]), there)
+    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]), pace.epoch_cost, there)
     return Study(
         config=config,
         stated=stated,
@@ -76,7 +91,15 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None, store
         results=results,
         store=store,
         schedule=schedule,
+        pace=pace,
     )
+
+
+def _whole_plan(config: StudyConfig, data: StudyData | None) -> Plan:
+    plan = Plan(config, data)
+    for cell in grid_cells(config.grid, config.checkpoints)[0]:
+        plan.add(cell)
+    return plan
 
 
 def _asked_at_once(store: Store, plan: Plan) -> dict[tuple[str, int], bool]:
@@ -92,12 +115,9 @@ def describe(study: Study) -> list[str]:
     of_data = study.data.notes if study.data else ()
     notes = [f"  {note}" for note in (*config.notes, *_checkpoint_notes(study), *of_data)]
     if config.search.sampler == "tpe":
-        whole = Plan(config, study.data)
-        for cell in grid_cells(config.grid, config.checkpoints)[0]:
-            whole.add(cell)
         return [
             f"study {config.name}: {config.search.trials} settings drawn, each on {len(config.grid.seed)} seeds; "
-            f"the whole grid would be {len(whole.roles)} cells and {whole.updates():,} updates",
+            f"the whole grid would be {len(study.whole.roles)} cells and {study.whole.updates():,} updates",
             *notes,
         ]
     epochs = sum(max(work.epochs) for work in plan.works.values())
@@ -129,18 +149,30 @@ def replaced(study: Study) -> list[str]:
     return [f"  this replaces the report of other cells in {study.folder}; --set name=... would keep both"]
 
 
-def record(study: Study, command: list[str]) -> None:
+def record(study: Study, command: list[str], nodes: list[dict[str, Any]] | None = None) -> None:
     """Writes what the study is and how far it got: study.yaml, plan.json, labelled_scans.json, failures.json,
-    manifest.json."""
+    manifest.json.
+
+    Args:
+        nodes: the machines of the Ray that is up; None keeps those that are recorded.
+    """
     folder = study.folder
     assert study.data is not None
     write_whole(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.stated)), sort_keys=False))
     save_plan(study)
     write_json(folder / "labelled_scans.json", labelled_record(study.stated, study.data))
     write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
-    values = manifest(study.config, study.data, command)
+    values = manifest(study.config, study.data, command, _recorded_nodes(folder) if nodes is None else nodes)
     values["notes"] += _checkpoint_notes(study) + _mixed_environments(study)
     write_json(folder / "manifest.json", values)
+
+
+def _recorded_nodes(folder: Path) -> list[dict[str, Any]]:
+    try:
+        recorded = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("nodes", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [node for node in recorded if isinstance(node, dict)] if isinstance(recorded, list) else []
 
 
 def save_plan(study: Study) -> None:

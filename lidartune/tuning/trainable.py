@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import traceback
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ def run_trial(config: dict[str, Any], *, study: str, results: str) -> None:
         _report_failure(" ".join(str(error).split()), traceback.format_exc())
     except Exception as error:
         _report_failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+    finally:
+        _release()
 
 
 def run_data(spec: RunSpec, data: StudyData, readers: dict[Domain, ScanReader]) -> RunData:
@@ -114,6 +117,14 @@ def _device(config: StudyConfig) -> torch.device:
             do="install that build (README: GPU machines), or set resources.gpus_per_trial=0",
         )
     return torch.device("cuda")
+
+
+def _release() -> None:
+    """Gives back what the trial held, before the process is given another one; what `_workplace` keeps stays."""
+    gc.collect()  # networks and optimisers refer to themselves
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def _report(done: EpochDone) -> None:

@@ -23,30 +23,37 @@ from lidartune.whole_file import write_whole
 
 
 def run_trials(
-    study: Study, source: CellSource, console: Console, at_once: int, make_writer: Callable[[], StudyWriter]
+    study: Study,
+    source: CellSource,
+    console: Console,
+    at_once: int,
+    make_writer: Callable[[], StudyWriter],
+    needs: dict[str, float],
+    trainable: Callable[..., None] = run_trial,
 ) -> None:
     """Runs until the plan's runs are in the store or given up, `at_once` trials at a time. Ray is up already.
 
-    `make_writer` opens the study's TensorBoard folder for the plan as it is then.
+    Args:
+        make_writer: opens the study's TensorBoard folder for the plan as it is then.
+        needs: what Ray sets aside for a trial.
+        trainable: what carries out a run; benchmarks/makespan.py has one that sleeps.
 
     Raises:
         UserError: when no run can go on, because the results folder is full, say.
     """
-    config, resources = study.config, study.config.resources
 
     def keep_log(run: str, text: str) -> str:
         path = study.folder / "logs" / f"{run}.txt"
         write_whole(path, text)
         return f"{study.uri}/logs/{run}.txt"
 
-    trainable = tune.with_parameters(run_trial, study=json.dumps(as_dict(config)), results=study.store.results)
-    needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    work = tune.with_parameters(trainable, study=json.dumps(as_dict(study.config)), results=study.store.results)
     progress = StudyProgress(console, make_writer, study.schedule.epochs_left)
     lost = LostWorkers(console)
     search = RunSearch(study.schedule, source, keep_log, lost.words)
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress:
         tune.Tuner(
-            tune.with_resources(trainable, needs),
+            tune.with_resources(work, needs),
             tune_config=tune.TuneConfig(
                 search_alg=search,
                 num_samples=-1,

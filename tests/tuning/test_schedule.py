@@ -121,3 +121,25 @@ def test_the_search_never_answers_none_while_nothing_runs(plan: Plan) -> None:
     else:
         pytest.fail("the study never ended")
     assert not running and set(schedule.failures) == set(plan.works)
+
+
+def test_the_longest_chain_is_counted_in_seconds_where_they_are_known(plan: Plan) -> None:
+    job = Schedule(plan, empty_store, lambda spec: 1.0 if spec.domain == "synthetic" else 0.001).next()
+    assert job is not None and job.spec.domain == "synthetic"
+    job = Schedule(plan, empty_store, lambda spec: 1.0 if spec.domain == "real" else 0.001).next()
+    assert job is not None and job.spec.domain == "real"
+
+
+def test_the_store_is_asked_once_however_often_tune_asks(plan: Plan) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def store(run: str, epoch: int) -> bool:
+        asked.append((run, epoch))
+        return False
+
+    schedule = Schedule(plan, store)
+    while schedule.next():
+        pass
+    for _ in range(100):
+        assert schedule.next() is None
+    assert len(asked) == len(set(asked)), "a store on S3 answers in tens of milliseconds"
