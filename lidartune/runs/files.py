@@ -8,7 +8,7 @@ import shutil
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from lidartune.errors import UserError
 
@@ -46,22 +46,27 @@ class LocalFiles:
     """A folder of this machine, or of a file system that several machines mount."""
 
     def __init__(self, folder: str | Path):
-        self._root = Path(folder).absolute()
+        self._root = os.path.abspath(folder)
 
     def read(self, path: str) -> bytes | None:
         try:
-            return (self._root / path).read_bytes()
+            with open(f"{self._root}/{path}", "rb") as file:
+                return file.read()
         except FileNotFoundError:
             return None
 
     def write(self, path: str, content: bytes) -> None:
-        target = self._root / path
+        target = f"{self._root}/{path}"
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+            with _opened(target) as file:
+                try:
+                    file.write(content)
+                    file.flush()
+                except OSError:
+                    with suppress(OSError):  # the room that half a file takes
+                        os.unlink(target)
+                    raise
         except OSError as error:
-            with suppress(OSError):  # the room that half a file takes
-                target.unlink()
             raise CannotWrite(
                 "the results folder cannot be written",
                 where=target,
@@ -70,10 +75,10 @@ class LocalFiles:
             ) from None
 
     def write_new(self, path: str, content: bytes) -> bool:
-        work, target = f"{path}-{uuid.uuid4().hex[:8]}.tmp", self._root / path
+        work, target = f"{path}-{uuid.uuid4().hex[:8]}.tmp", f"{self._root}/{path}"
         try:
             self.write(work, content)
-            os.link(self._root / work, target)  # one file under two names: whole as soon as it is there
+            os.link(f"{self._root}/{work}", target)  # one file under two names: whole as soon as it is there
             return True
         except FileExistsError:
             return False
@@ -87,21 +92,31 @@ class LocalFiles:
 
     def names(self, folder: str) -> list[str]:
         try:
-            return os.listdir(self._root / folder)
+            return os.listdir(f"{self._root}/{folder}")
         except FileNotFoundError:
             return []
 
     def remove(self, path: str) -> None:
-        (self._root / path).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._root}/{path}")
 
     def remove_folder(self, folder: str) -> None:
         with suppress(FileNotFoundError):
-            shutil.rmtree(self._root / folder)
+            shutil.rmtree(f"{self._root}/{folder}")
 
 
-def _create(target: Path, content: bytes) -> bool:
+def _opened(target: str) -> BinaryIO:
+    """A new file, with the folders above it."""
     try:
-        with target.open("xb") as file:
+        return open(target, "wb")
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        return open(target, "wb")
+
+
+def _create(target: str, content: bytes) -> bool:
+    try:
+        with open(target, "xb") as file:
             file.write(content)
     except FileExistsError:
         return False
