@@ -41,13 +41,13 @@ def committed_json(
     if data is None:
         return None, problem
     try:
-        value = json.loads(_matrices_as_text(data) if matrices_as_text else data)
+        value = json.loads(with_matrices_as_text(data) if matrices_as_text else data)
     except ValueError:
         value = None
     return (value, "") if isinstance(value, dict) else (None, f"{kind} of epoch {epoch} is damaged: {name} is not JSON")
 
 
-def _matrices_as_text(data: bytes) -> bytes:
+def with_matrices_as_text(data: bytes) -> bytes:
     """JSON in which every `[[...]]` is a string: a list of lists of Python numbers takes ten times as long to read."""
     parts, end = [], 0
     while (begin := data.find(b"[[", end)) >= 0:
@@ -62,9 +62,10 @@ def _matrices_as_text(data: bytes) -> bytes:
 def as_matrix(rows: Any, num_classes: int) -> NDArray[np.int64]:
     """(C, C) counts from JSON rows, or from their text; ValueError where they are something else."""
     if isinstance(rows, str):
-        numbers = np.fromstring(rows.replace("[", "").replace("]", ""), dtype=np.int64, sep=",")
-        of_rows = max(rows.count("[") - 1, 1)
-        matrix = numbers.reshape(of_rows, -1 if len(numbers) % of_rows == 0 else len(numbers))
+        lines = rows.replace(" ", "").strip("[]").split("],[")
+        if len({line.count(",") for line in lines}) > 1:
+            raise ValueError("rows of different lengths in a confusion matrix")
+        matrix = np.fromstring(",".join(lines), dtype=np.int64, sep=",").reshape(len(lines), -1)
     else:
         matrix = np.array(rows, dtype=np.int64)
     if matrix.shape != (num_classes, num_classes):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from lidartune.errors import UserError
 from lidartune.report import load_study
 from lidartune.report.cells import cells_table
+from lidartune.report.committed import as_matrix, with_matrices_as_text
 from lidartune.report.settings import gap_table
 
 from .made_up_study import NAMES, commit, edit, make_study
@@ -120,6 +122,22 @@ def test_matrices_of_another_size_are_damaged(tmp_path: Path) -> None:
     run = tmp_path / "runs" / the_run(study, "finetuned")
     commit(run, 4, "test", {"scores.json": json.dumps({"epoch": 4, "updates": 1, "real": {"points": [[1]]}}).encode()})
     assert "shape (1, 1) for 20 classes" in load_study(study).cells[0].reason
+
+
+@pytest.mark.parametrize("rows", ["[[1,2,3],[4]]", "[[1,2],[3,x]]", "[[1,2]", "[[]]", "[[1,2],[3,4.5]]", '[["a"]]'])
+def test_a_matrix_that_is_none_is_damaged(rows: str) -> None:
+    data = f'{{"points": {rows}}}'.encode()
+    with pytest.raises(ValueError), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_matrix(json.loads(with_matrices_as_text(data))["points"], 2)
+
+
+def test_a_matrix_read_as_text_is_the_one_read_as_json() -> None:
+    counts = np.random.default_rng(0).integers(0, 10**12, (5, 5))
+    for text in (json.dumps({"a": [{"b": counts.tolist()}], "c": "[x]"}), f'{{"a":[{{"b":{counts.tolist()}}}]}}'):
+        found = json.loads(with_matrices_as_text(text.encode()))
+        assert isinstance(found["a"][0]["b"], str) and np.array_equal(as_matrix(found["a"][0]["b"], 5), counts)
+        assert np.array_equal(as_matrix(json.loads(text)["a"][0]["b"], 5), counts)
 
 
 def test_runs_scored_on_different_test_splits_are_noted(tmp_path: Path) -> None:
