@@ -277,7 +277,7 @@ def read_plan(study_folder: Path) -> dict[str, Any]:
         inside = sorted(p.parent.name for p in study_folder.glob("*/plan.json"))
         do = f"name a study inside it: {', '.join(inside)}" if inside else "run the study first, or name its folder"
         raise UserError("this is not the folder of a study", where=study_folder, wanted="a plan.json", do=do) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             "the study's plan cannot be read", where=path, found=error, wanted="JSON", do="run the study again"
         ) from None
@@ -297,7 +297,7 @@ def _optional_json(path: Path) -> dict[str, Any]:
     """A JSON object, or {} where the file is not there or not whole: the report then goes on with what it has."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
