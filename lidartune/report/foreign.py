@@ -23,6 +23,7 @@ from lidartune.transfer import gap
 PRETRAINING, FINETUNING, SCRATCH = "pretraining", "fine-tuning", "from scratch"
 START_COLUMNS = ["curve", "which", "epoch", "miou"]
 FIRST_SCORES = 3
+TAGS_SHOWN = 8
 SHORT_TAG = 60  # characters of a tag in the figure
 
 
@@ -207,6 +208,11 @@ def _unknown(curves: Curves, logs: list[Log]) -> Iterator[str]:
             )
         else:
             yield "whether the scores are on points or on pixels, and which classes a mean holds"
+    for name, log in curves.named().items():
+        if log.other_tags:
+            shown = ", ".join(plain_name(tag, SHORT_TAG) for tag in log.other_tags[:TAGS_SHOWN])
+            rest = len(log.other_tags) - TAGS_SHOWN
+            yield f"what else {name} logs, which is not used: {shown}" + (f" and {rest} more" if rest > 0 else "")
     if any(log.classes is None for log in logs):
         yield "whether the logs have the same classes (lidar-bonnetal's data_cfg.yaml would say)"
     if any(log.valid_sequences is None for log in logs):

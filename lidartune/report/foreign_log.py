@@ -21,6 +21,7 @@ BONNETAL, OURS, OTHER = "lidar-bonnetal", "lidartune", "another program"
 BONNETAL_TAG = "valid_iou"
 _BONNETAL_MARKS = {BONNETAL_TAG, "train_iou", "train_loss", "train_update"}  # CENet and SalsaNext log them too
 _VALIDATED = ("valid_loss", "valid_acc", BONNETAL_TAG)
+_WRITTEN = _BONNETAL_MARKS | {*_VALIDATED, "train_acc", "post_lr"}
 _RATES = {"backbone_lr": "encoder", "decoder_lr": "decoder", "head_lr": "head"}
 
 
@@ -38,6 +39,7 @@ class Log:
         backbone, width, batch_size, train_sequences, valid_sequences, classes: from arch_cfg.yaml and data_cfg.yaml;
             None where they are not there.
         notes: what was left out or read with a guess.
+        other_tags: its other scalars, of whose meaning nothing is known here.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Log:
     valid_sequences: tuple[str, ...] | None
     classes: tuple[str, ...] | None
     notes: tuple[str, ...]
+    other_tags: tuple[str, ...] = ()
 
     @property
     def best(self) -> int:
@@ -94,12 +97,14 @@ def read_log(path: Path, *, tag: str | None = None, domain: str = "real") -> Log
         found = f"no value of {plain_name(tag)!r} that is a number"
         raise UserError("this log holds no score", where=path, found=found)
     scores = _fractions(scores, path, tag, notes)
+    known = {tag} if writer == OTHER else {tag, *_WRITTEN, *_RATES}
     rates = {part: _one_run(files, name, [])[1] for name, part in _RATES.items() if name in tags}
     return Log(
         path=path, writer=writer, tag=tag, trained=steps + (writer == BONNETAL), scores=scores, rates=rates,
         backbone=config.get("backbone"), width=config.get("width"), batch_size=config.get("batch_size"),
         train_sequences=config.get("train"), valid_sequences=config.get("valid"), classes=config.get("classes"),
         notes=(*notes, *notes_of_config),
+        other_tags=tuple(name for name in tags if name not in known) if writer != OURS else (),
     )  # fmt: skip
 
 

@@ -281,9 +281,19 @@ def test_other_writers_are_read_by_tag_and_counted_in_steps(tmp_path: Path) -> N
     done = curves(tmp_path / "p", tmp_path / "f", "--tag", "val/mIoU", "-o", tmp_path / "out")
     assert "(step 0) is 10.0 points below pretraining's last" in done.output
     assert "what a step is (epoch or update)" in done.output and "writer not known" in done.output
+    assert "what else" not in done.output
     assert "read as percent" in done.output and "1 scores that are not a number" in done.output
     with pytest.raises(UserError, match=r"did you mean 'val/mIoU'"):
         read_log(tmp_path / "p", tag="val/miou")
+
+
+def test_tags_of_unknown_meaning_are_listed_as_unknown(logs: tuple[Path, Path], tmp_path: Path) -> None:
+    for number, log in enumerate(logs):
+        extra = {f"extra/{n}": 1.0 for n in range(10 * number)} | {"train_loss": 1.0, "encoder_lr": 0.1}
+        event_file(log / "tb" / "events.out.tfevents.9", [(9, extra)], began=9e9)
+    unknown = curves(*logs, "-o", tmp_path / "out").output.partition("Unknown")[2]
+    assert "- what else pretraining logs, which is not used: encoder_lr\n" in unknown
+    assert "fine-tuning logs, which is not used: encoder_lr, extra/0, " in unknown and "extra/6 and 3 more" in unknown
 
 
 def test_what_is_no_event_file_is_refused_and_never_unpickled(tmp_path: Path) -> None:

@@ -51,12 +51,12 @@ def settings_text(pair: Pair, compared: pd.DataFrame) -> TextTable:
     a, b = pair.first.letter, pair.other.letter
     return TextTable(
         title=f"{b} - {a}, setting by setting",
-        heads=[*heads, "seeds", f"fine-\ntuned\n{a}", f"fine-\ntuned\n{b}", *_COLUMNS.values()],
+        heads=[*heads, "seeds", f"mIoU\n{a}", f"mIoU\n{b}", *_COLUMNS.values()],
         rows=rows,
         left=len(heads) + 1,
         notes=[
             *constant,
-            f"From the third column of figures on: {b} - {a} in percentage points, ± = half width of the 95 % t "
+            f"mIoU: fine-tuned, in percent. Then {b} - {a} in percentage points, ± = half width of the 95 % t "
             "interval of differences paired by seed; where the studies share no two seeds (n, m apart) of the "
             "difference of means of n and m seeds (Welch).",
         ],

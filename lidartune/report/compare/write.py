@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
@@ -120,7 +121,7 @@ def _page(title: str, found: list[Comparison]) -> str:
         for table in each.texts.values():
             if table.rows:
                 heads = [one_line(head) for head in table.heads]
-                parts.append(f"<h2>{html.escape(table.title)}</h2>{html.table(heads, table.rows, left=table.left)}")
+                parts.append(f"<h2>{escape(table.title)}</h2>{html.table(heads, table.rows, left=table.left)}")
                 parts.append(html.paragraphs(table.notes, "soft"))
     return html.page(title, parts)
 
