@@ -13,15 +13,18 @@ import numpy as np
 import pandas as pd
 
 from lidartune.errors import UserError
-from lidartune.report.foreign_log import BONNETAL, BONNETAL_TAG, OTHER, OURS, Log, plain
+from lidartune.report.foreign_log import BONNETAL, BONNETAL_TAG, OTHER, OURS, Log
 from lidartune.report.groups import KEY, group_cells
 from lidartune.report.learning import curve_pair, learning_fields
+from lidartune.report.plain_text import plain_name
 from lidartune.report.results import StudyResults
 from lidartune.transfer import gap
 
 PRETRAINING, FINETUNING, SCRATCH = "pretraining", "fine-tuning", "from scratch"
 START_COLUMNS = ["curve", "which", "epoch", "miou"]
 FIRST_SCORES = 3
+TAGS_SHOWN = 8
+SHORT_TAG = 60  # characters of a tag in the figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,7 @@ class Curves:
             raise UserError("pretraining and fine-tuning are the same log", where=self.pretraining.path, do="name two")
         kinds = {log.writer == OTHER for log in self.named().values()}
         if len(kinds) > 1:
-            found = ", ".join(f"{name}: {log.writer} ({plain(log.tag)})" for name, log in self.named().items())
+            found = ", ".join(f"{name}: {log.writer} ({plain_name(log.tag)})" for name, log in self.named().items())
             raise UserError(
                 "these logs count differently: what a step is, is known of some only",
                 found=found,
@@ -68,7 +71,7 @@ def curve_data(curves: Curves) -> pd.DataFrame:
             {
                 "curve": name,
                 "setting": "",
-                "tag": plain(log.tag),
+                "tag": plain_name(log.tag, SHORT_TAG),
                 "epoch": log.trained,
                 "position": log.trained + (curves.start if name == FINETUNING else 0),
                 "miou": log.scores,
@@ -148,7 +151,8 @@ def known(curves: Curves) -> list[str]:
     """What tags and configurations say of each log, a line each."""
     lines = []
     for name, log in curves.named().items():
-        parts = [f"logged as {log.writer} does" if log.writer != OTHER else "writer not known", f"tag {plain(log.tag)}"]
+        parts = [f"logged as {log.writer} does" if log.writer != OTHER else "writer not known"]
+        parts.append(f"tag {plain_name(log.tag)}")
         if log.backbone or log.width:
             parts.append(" ".join(filter(None, (log.backbone, f"width {log.width}" if log.width else ""))))
         if log.batch_size:
@@ -161,7 +165,7 @@ def known(curves: Curves) -> list[str]:
         if log.classes is not None:
             parts.append(f"{len(log.classes)} classes")
         if log.valid_sequences is not None:
-            parts.append(f"validated on sequences {plain(', '.join(log.valid_sequences))}")
+            parts.append(f"validated on sequences {plain_name(', '.join(log.valid_sequences))}")
         lines.append(f"{name}: " + "; ".join(parts))
     lines += _differences(curves)
     return lines
@@ -204,6 +208,11 @@ def _unknown(curves: Curves, logs: list[Log]) -> Iterator[str]:
             )
         else:
             yield "whether the scores are on points or on pixels, and which classes a mean holds"
+    for name, log in curves.named().items():
+        if log.other_tags:
+            shown = ", ".join(plain_name(tag, SHORT_TAG) for tag in log.other_tags[:TAGS_SHOWN])
+            rest = len(log.other_tags) - TAGS_SHOWN
+            yield f"what else {name} logs, which is not used: {shown}" + (f" and {rest} more" if rest > 0 else "")
     if any(log.classes is None for log in logs):
         yield "whether the logs have the same classes (lidar-bonnetal's data_cfg.yaml would say)"
     if any(log.valid_sequences is None for log in logs):

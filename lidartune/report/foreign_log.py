@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from lidartune.errors import UserError, nearest
 from lidartune.report.foreign_events import EventFile, read_event_file
+from lidartune.report.plain_text import plain_name
 from lidartune.scans import load_taxonomy
 from lidartune.scans.document import read_document
 from lidartune.transfer.gap import Floats
@@ -21,8 +21,8 @@ BONNETAL, OURS, OTHER = "lidar-bonnetal", "lidartune", "another program"
 BONNETAL_TAG = "valid_iou"
 _BONNETAL_MARKS = {BONNETAL_TAG, "train_iou", "train_loss", "train_update"}  # CENet and SalsaNext log them too
 _VALIDATED = ("valid_loss", "valid_acc", BONNETAL_TAG)
+_WRITTEN = _BONNETAL_MARKS | {*_VALIDATED, "train_acc", "post_lr"}
 _RATES = {"backbone_lr": "encoder", "decoder_lr": "decoder", "head_lr": "head"}
-LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class Log:
         backbone, width, batch_size, train_sequences, valid_sequences, classes: from arch_cfg.yaml and data_cfg.yaml;
             None where they are not there.
         notes: what was left out or read with a guess.
+        other_tags: its other scalars, of whose meaning nothing is known here.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Log:
     valid_sequences: tuple[str, ...] | None
     classes: tuple[str, ...] | None
     notes: tuple[str, ...]
+    other_tags: tuple[str, ...] = ()
 
     @property
     def best(self) -> int:
@@ -80,7 +82,7 @@ def read_log(path: Path, *, tag: str | None = None, domain: str = "real") -> Log
         UserError: nothing there, no event file, several runs in one folder, no such tag, or values that are no mIoU.
     """
     files = sorted((read_event_file(file) for file in _event_files(path)), key=lambda f: (f.began, f.path.name))
-    notes = [f"{plain(file.path.name)}: {problem}" for file in files for problem in file.problems]
+    notes = [f"{plain_name(file.path.name)}: {problem}" for file in files for problem in file.problems]
     tags = sorted({name for file in files for name in file.series})
     tag = _score_tag(path, tags, tag, domain)
     writer = BONNETAL if set(tags) >= _BONNETAL_MARKS else OURS if tag.startswith("miou validation/") else OTHER
@@ -92,24 +94,18 @@ def read_log(path: Path, *, tag: str | None = None, domain: str = "real") -> Log
     if writer == BONNETAL and tag == BONNETAL_TAG:
         steps, scores = _scored_anew(steps, scores, files, config.get("report_epoch"), notes)
     if not len(scores):
-        raise UserError("this log holds no score", where=path, found=f"no value of {plain(tag)!r} that is a number")
+        found = f"no value of {plain_name(tag)!r} that is a number"
+        raise UserError("this log holds no score", where=path, found=found)
     scores = _fractions(scores, path, tag, notes)
+    known = {tag} if writer == OTHER else {tag, *_WRITTEN, *_RATES}
     rates = {part: _one_run(files, name, [])[1] for name, part in _RATES.items() if name in tags}
     return Log(
         path=path, writer=writer, tag=tag, trained=steps + (writer == BONNETAL), scores=scores, rates=rates,
         backbone=config.get("backbone"), width=config.get("width"), batch_size=config.get("batch_size"),
         train_sequences=config.get("train"), valid_sequences=config.get("valid"), classes=config.get("classes"),
         notes=(*notes, *notes_of_config),
+        other_tags=tuple(name for name in tags if name not in known) if writer != OURS else (),
     )  # fmt: skip
-
-
-def plain(text: object) -> str:
-    """A foreign name on one line: control characters escaped, at most LONGEST_NAME long."""
-    escaped = "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" else c
-        for c in str(text)[: LONGEST_NAME + 1]
-    )
-    return escaped if len(str(text)) <= LONGEST_NAME else escaped[:LONGEST_NAME] + "..."
 
 
 def _event_files(path: Path) -> list[Path]:
@@ -145,13 +141,14 @@ def _score_tag(path: Path, tags: list[str], wanted: str | None, domain: str) -> 
         for tag in known:
             if tag in tags:
                 return tag
-    listed = ", ".join(repr(plain(tag)) for tag in tags[:20]) + (f" and {len(tags) - 20} more" if tags[20:] else "")
+    listed = ", ".join(repr(plain_name(tag)) for tag in tags[:20])
+    listed += f" and {len(tags) - 20} more" if tags[20:] else ""
     raise UserError(
         "this log has no such tag" if wanted else "this log has no tag that is known to be a validation mIoU",
         where=path,
         found=listed or "no scalar at all",
-        wanted=repr(plain(wanted)) if wanted else " or ".join(map(repr, known)),
-        do=nearest(wanted, map(plain, tags[:1000])) if wanted and tags else "name the tag with --tag",
+        wanted=repr(plain_name(wanted)) if wanted else " or ".join(map(repr, known)),
+        do=nearest(wanted, map(plain_name, tags[:1000])) if wanted and tags else "name the tag with --tag",
     )
 
 
@@ -174,8 +171,8 @@ def _one_run(files: list[EventFile], tag: str, notes: list[str]) -> tuple[NDArra
             scores.append(score)
     if void:
         given_up = len(void - set(steps))
-        what = f"{plain(tag)}: the training began again ({len(files)} event files): steps {min(void)} to {max(void)} "
-        what += "were written before; the later ones count"
+        what = f"{plain_name(tag)}: the training began again ({len(files)} event files): "
+        what += f"steps {min(void)} to {max(void)} were written before; the later ones count"
         notes.append(what + (f", and {given_up} steps that were not written again are left out" if given_up else ""))
     return np.array(steps, dtype=np.int64), np.array(scores, dtype=np.float64)
 
@@ -208,13 +205,13 @@ def _fractions(scores: Floats, path: Path, tag: str, notes: list[str]) -> Floats
         raise UserError(
             "these values are no mIoU",
             where=path,
-            found=f"{plain(tag)!r} from {scores.min():.4g} to {scores.max():.4g}",
+            found=f"{plain_name(tag)!r} from {scores.min():.4g} to {scores.max():.4g}",
             wanted="0 to 1, or 0 to 100 percent",
             do="name the tag of the mIoU with --tag",
         )
     if scores.max() <= 1:
         return scores
-    notes.append(f"{plain(tag)} has values above 1: read as percent")
+    notes.append(f"{plain_name(tag)} has values above 1: read as percent")
     return scores / 100
 
 
@@ -231,7 +228,7 @@ def _config(path: Path) -> tuple[dict[str, Any], list[str]]:
         try:
             found |= read(file)
         except UserError as error:
-            notes.append(f"{name} is left out: {plain(error.what)}")
+            notes.append(f"{name} is left out: {plain_name(error.what)}")
     return found, notes
 
 
@@ -240,7 +237,7 @@ def _arch(path: Path) -> dict[str, Any]:
     backbone = _at(arch, "backbone", "name")
     layers = _at(arch, "backbone", "extra", "layers")
     if isinstance(backbone, str):
-        backbone = plain(backbone.lower() + (str(layers) if type(layers) is int and layers < 1000 else ""))
+        backbone = plain_name(backbone.lower() + (str(layers) if type(layers) is int and layers < 1000 else ""))
     found: dict[str, Any] = {"backbone": backbone if isinstance(backbone, str) else None}
     for name, keys in (
         ("width", ("dataset", "sensor", "img_prop", "width")),
@@ -254,7 +251,7 @@ def _arch(path: Path) -> dict[str, Any]:
 
 def _data(path: Path) -> dict[str, Any]:
     taxonomy = load_taxonomy(path)
-    classes = tuple(plain(name) for number, name in enumerate(taxonomy.names) if number not in taxonomy.ignore)
+    classes = tuple(plain_name(name) for number, name in enumerate(taxonomy.names) if number not in taxonomy.ignore)
     sequences = {part: tuple(map(str, taxonomy.split[part])) for part in ("train", "valid") if part in taxonomy.split}
     return {"classes": classes, **sequences}
 

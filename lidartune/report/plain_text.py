@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 
@@ -14,10 +15,16 @@ def visible(text: str) -> str:
     return text.translate({ord(c): c.encode("unicode_escape").decode() for c in odd})
 
 
-def plain_name(value: object) -> str:
-    """A value as one visible line of at most LONGEST characters."""
+def plain_name(value: object, longest: int = LONGEST) -> str:
+    """A value as one visible line of at most `longest` characters."""
     line = visible(" ".join(str(value)[: 4 * LONGEST].split()))
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def folder_name(text: str) -> str:
+    """Text as the name of one folder: letters, digits, `_`, `.`, `+`, `=` and `-` only, never `.` or `..`."""
+    name = re.sub(r"[^A-Za-z0-9_.+=-]", "_", text)[:LONGEST]
+    return name if name.strip(".") else "_" * max(1, len(name))
 
 
 def visible_texts(value: Any) -> Any:

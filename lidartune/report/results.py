@@ -116,7 +116,15 @@ def load_study(study_folder: Path, runs_root: Path | None = None) -> StudyResult
     """
     study_folder = Path(study_folder)
     runs = Path(runs_root) if runs_root is not None else study_folder.parent / "runs"
-    plan = _read_plan(study_folder)
+    return study_results(read_plan(study_folder), study_folder, runs)
+
+
+def study_results(plan: dict[str, Any], study_folder: Path, runs: Path) -> StudyResults:
+    """As `load_study`, of a plan that has been read; of fewer cells where it names fewer.
+
+    Raises:
+        UserError: the plan is damaged.
+    """
     try:
         return _study(study_folder, runs, plan)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -169,7 +177,7 @@ def _read_scores(plan: dict[str, Any], runs: Path, num_classes: int) -> dict[tup
             places[place] = places.get(place, False) or name in WITH_BLOCKS
     return {
         (run, epoch): read_score(runs / run, epoch, num_classes, with_blocks=with_blocks)
-        if _is_a_name(run)
+        if is_run_name(run)
         else (None, _NO_NAME)
         for (run, epoch), with_blocks in sorted(places.items())
     }
@@ -178,9 +186,20 @@ def _read_scores(plan: dict[str, Any], runs: Path, num_classes: int) -> dict[tup
 _NO_NAME = "the plan names a run that is no name of a folder"
 
 
-def _is_a_name(run: str) -> bool:
+def is_run_name(run: str) -> bool:
     """A folder in the store: nothing else on this machine is read because a plan says so."""
     return run == plain_name(run) == Path(run).name and "\\" not in run and run not in ("", "..")
+
+
+def cell_key(entry: dict[str, Any]) -> Key:
+    """The key of a cell of plan.json."""
+    return (
+        plain_name(entry["backbone"]),
+        int(entry["width"]),
+        CHECKPOINT if entry["pretrain_epochs"] == CHECKPOINT else int(entry["pretrain_epochs"]),
+        plain_name(entry["freeze"]),
+        "all" if entry["labelled_scans"] == "all" else int(entry["labelled_scans"]),
+    )
 
 
 def _cell(
@@ -194,12 +213,13 @@ def _cell(
         score, problem = scored[run, epoch]
         roles[role] = RoleResult(run=visible(run), epoch=epoch, score=score, problem=problem)
     status, reason = _status(roles, failures)
+    backbone, width, pretrain_epochs, freeze, labelled_scans = cell_key(entry)
     return CellResult(
-        backbone=plain_name(entry["backbone"]),
-        width=int(entry["width"]),
-        pretrain_epochs=CHECKPOINT if entry["pretrain_epochs"] == CHECKPOINT else int(entry["pretrain_epochs"]),
-        freeze=plain_name(entry["freeze"]),
-        labelled_scans="all" if entry["labelled_scans"] == "all" else int(entry["labelled_scans"]),
+        backbone=backbone,
+        width=width,
+        pretrain_epochs=pretrain_epochs,
+        freeze=freeze,
+        labelled_scans=labelled_scans,
         seed=int(entry["seed"]),
         status=status,
         reason=visible(reason),
@@ -248,7 +268,8 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _read_plan(study_folder: Path) -> dict[str, Any]:
+def read_plan(study_folder: Path) -> dict[str, Any]:
+    """A study's plan.json. Raises UserError where it is missing, cannot be read or has another schema."""
     path = study_folder / "plan.json"
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
@@ -256,7 +277,7 @@ def _read_plan(study_folder: Path) -> dict[str, Any]:
         inside = sorted(p.parent.name for p in study_folder.glob("*/plan.json"))
         do = f"name a study inside it: {', '.join(inside)}" if inside else "run the study first, or name its folder"
         raise UserError("this is not the folder of a study", where=study_folder, wanted="a plan.json", do=do) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             "the study's plan cannot be read", where=path, found=error, wanted="JSON", do="run the study again"
         ) from None
@@ -276,7 +297,7 @@ def _optional_json(path: Path) -> dict[str, Any]:
     """A JSON object, or {} where the file is not there or not whole: the report then goes on with what it has."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -26,20 +26,25 @@ def print_tables(results: StudyResults, console: Console, only: Collection[str] 
     texts = all_texts(results)
     chosen = [texts[t.name] for t in TABLES if t.name in texts and (t.name in only if only else t.printed)]
     for table in chosen:
-        for part in _by_backbone(table):
-            drawn = _rich(part)
-            # Never folded or cut: a narrow terminal wraps whole lines, a log file keeps them.
-            wide = console.options.update(max_width=400)
-            wide = wide.update(width=Measurement.get(console, wide, drawn).maximum)
-            lines = [[*line, Segment.line()] for line in console.render_lines(drawn, wide, pad=False)]
-            console.print(Segments(part for line in lines for part in line), crop=False, soft_wrap=True)
-        for note in table.notes:
-            console.print(Text(note, style="dim"))
-        console.print()
+        print_table(table, console)
     for line in absent_lines(results):
         console.print(Text(line, style="yellow"))
     for line in headline(results):
         console.print(Text(line, style="bold"))
+
+
+def print_table(table: TextTable, console: Console) -> None:
+    """A table with its notes; of several backbones one below the other."""
+    for part in _by_backbone(table):
+        drawn = _rich(part)
+        # Never folded or cut: a narrow terminal wraps whole lines, a log file keeps them.
+        wide = console.options.update(max_width=400)
+        wide = wide.update(width=Measurement.get(console, wide, drawn).maximum)
+        lines = [[*line, Segment.line()] for line in console.render_lines(drawn, wide, pad=False)]
+        console.print(Segments(part for line in lines for part in line), crop=False, soft_wrap=True)
+    for note in table.notes:
+        console.print(Text(note, style="dim"))
+    console.print()
 
 
 def _by_backbone(table: TextTable) -> list[TextTable]:

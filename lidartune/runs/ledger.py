@@ -17,9 +17,11 @@ import torch
 from lidartune.pictures.scan import draw_prediction
 from lidartune.runs.spec import DOMAINS, Domain, RunSpec
 from lidartune.runs.store import Store
-from lidartune.scans import ScanFile
+from lidartune.scans import NUM_CLASSES, ScanFile
 from lidartune.scoring.evaluate import Classify, score_briefly, score_fully
+from lidartune.scoring.images import probable_images
 from lidartune.scoring.predict import predict_image
+from lidartune.scoring.probabilities import SCANS_A_COUNT, ProbabilityCounts
 from lidartune.training.loader import PreparedScan, ScanReader
 from lidartune.training.scored import scored_state
 from lidartune.training.state import SCORED, TrainingState, pack, packed_tensors
@@ -160,13 +162,29 @@ class Ledger:
             return
         classify = self._classifier(scored)
         scores: dict[str, Any] = {"epoch": epoch, "updates": epoch * self.spec.recipe.updates_per_epoch}
-        pictures = {}
+        pictures, probabilities = {}, {}
         for domain in DOMAINS:
             scans = self.data.test[domain]
-            noted, fixed = _noting(classify, len(scans) // 2)
+            counts = ProbabilityCounts(NUM_CLASSES)
+            noted, fixed = _noting(self._counting(classify, scored, counts), len(scans) // 2)
             scores[domain] = score_fully(noted, scans, self._stream(domain, scans), block=self.spec.block)
+            probabilities[domain] = counts.as_dict()
             pictures[_picture_file(domain)] = _picture(fixed)
-        self.store.commit(run, epoch, "test", {"scores.json": _json(scores), **pictures})
+        files = {"scores.json": _json(scores), "probabilities.json": _json(probabilities), **pictures}
+        self.store.commit(run, epoch, "test", files)
+
+    def _counting(self, classify: Classify, state: TrainingState, counts: ProbabilityCounts) -> Classify:
+        """`classify`, which of one scan in SCANS_A_COUNT also adds to `counts` how probable each class was."""
+        due = itertools.cycle(n == 0 for n in range(SCANS_A_COUNT))
+
+        def counting(scan: PreparedScan) -> np.ndarray:
+            if not next(due):
+                return classify(scan)
+            images, levels = probable_images(state.model, state.normalization, [scan.canvas], self.device)
+            counts.add(levels[0], scan.canvas, scan.truth)
+            return images[0]
+
+        return counting
 
     def scored(self, state: TrainingState) -> TrainingState:
         """The state whose network is scored: itself, its average, or one with statistics measured anew."""

@@ -84,6 +84,18 @@ def scores(epoch: int, matrices: dict[str, np.ndarray], blocks: int = 4) -> byte
     return json.dumps(data).encode()
 
 
+def probabilities(matrices: dict[str, np.ndarray]) -> bytes:
+    """probabilities.json: a right point has probability 0.8 of its class, all others 0.1."""
+    data = {}
+    for domain, points in matrices.items():
+        right, wrong = np.zeros((2, len(points) - 1, 51), dtype=np.int64)
+        hits, true = np.diag(points)[1:], points[1:].sum(1)
+        right[:, 40], right[:, 5] = hits, true - hits
+        wrong[:, 5] = true.sum() - true
+        data[domain] = {"right": right.tolist(), "wrong": wrong.tolist()}
+    return json.dumps(data).encode()
+
+
 def metrics(epoch: int, matrices: dict[str, np.ndarray]) -> bytes:
     """metrics.json of one epoch."""
     data: dict[str, Any] = {"epoch": epoch, "updates": epoch * UPDATES}
@@ -179,7 +191,7 @@ def make_study(
                 continue
             written.add((run_name, epoch))
             matrices = {d: matrix(accuracy(cell, role, d), present[d], size=size) for d in ("synthetic", "real")}
-            files = {"scores.json": scores(epoch, matrices, blocks)}
+            files = {"scores.json": scores(epoch, matrices, blocks), "probabilities.json": probabilities(matrices)}
             files |= {f"picture-{d}.png": picture() for d in present if pictures}
             commit(runs / run_name, epoch, "test", files)
         if curves:

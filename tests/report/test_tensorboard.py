@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lidartune.report.tensorboard import EVENTS_NAME, StudyWriter, png_size, readable_names
+from lidartune.report.tensorboard import StudyWriter, readable_names
+from lidartune.report.tensorboard.values import EVENTS_NAME, png_size
 
 from .made_up_study import commit, make_study, matrix, metrics
 
@@ -61,8 +63,15 @@ def test_epochs_that_are_not_committed_are_not_shown(study: Path) -> None:
 def test_every_run_of_the_plan_has_a_readable_name(study: Path) -> None:
     StudyWriter(study, study.parent / "runs")
     shown = sorted(p.name for p in (study / "tensorboard").iterdir())
-    assert "squeezesegv2-512-p3-none-real-n8-s0" in shown and len(shown) == 7
+    assert "squeezesegv2-512-p3-none-real-n8-s0" in shown and len(shown) == 7 + 1
+    assert [p.name for p in (study / "tensorboard" / "cells").iterdir()] == ["squeezesegv2-512-3ep-none-8scans-seed0"]
     assert readable_names({"a-1", "a-2", "b-3"}) == {"a-1": "a-1", "a-2": "a-2", "b-3": "b"}
+
+
+def test_names_cannot_lead_out_of_the_folder_or_fall_together() -> None:
+    names = readable_names(["../../x-1", "..-2", "-3", "cells-4", "a/b-5", "a_b-6", "a b-7", "\x1b[2J-8", "x" * 900])
+    assert all(re.fullmatch(r"[\w.+=~-]+", n, re.ASCII) and n.strip(".") and len(n) <= 210 for n in names.values())
+    assert len(set(names.values())) == len(names) and "cells" not in names.values()
 
 
 def test_live_epochs_are_appended_once(study: Path) -> None:
@@ -88,7 +97,19 @@ def test_no_step_twice_after_a_resume(study: Path) -> None:
     events = read(study / "tensorboard" / writer.names[run])
     for tag in events.Tags()["scalars"]:
         assert max(Counter(steps(events, tag)).values()) == 1
-    assert len(list((study / "tensorboard").rglob("events*"))) == 7
+    assert len(list((study / "tensorboard").rglob("events*"))) == 7 + 1
+
+
+def test_what_is_there_already_stays_in_place_for_a_tensorboard_that_is_open(study: Path) -> None:
+    run, runs = the_finetuning(study), study.parent / "runs"
+    folder = study / "tensorboard" / StudyWriter(study, runs).names[run]
+    path = folder / EVENTS_NAME
+    before, content = path.stat().st_ino, path.read_bytes()
+    rows = {d: matrix(0.3) for d in ("synthetic", "real")}
+    commit(runs / run, 5, "metrics", {"metrics.json": metrics(5, rows)})
+    StudyWriter(study, runs)
+    assert path.stat().st_ino == before and path.read_bytes().startswith(content)
+    assert steps(read(folder), "miou validation/real points") == [0, 1, 2, 3, 4, 5]
 
 
 def test_stale_and_torn_events_are_replaced_and_others_kept(study: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import urllib.parse
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard import program
 
-from lidartune.report.tensorboard import StudyWriter, png_size
+from lidartune.report.tensorboard import StudyWriter
+from lidartune.report.tensorboard.values import png_size
 from lidartune.runs.ledger import has_pictures
 from lidartune.runs.store import Store
 from lidartune.streetworld import WorldFolder
+from tests.report.tensorboard_api import Api
 
 from .killed import CELL
 from .test_inside import BASE, open_study, stopped_after
@@ -37,7 +36,14 @@ class Watched:
         self.run, self.store, self.root = self.milestone.run, Store(root), root
         self.folder = root / "study"
         self.folder.mkdir()
-        plan = {"classes": [f"c{n}" for n in range(20)], "cells": [{"roles": {"pretrained": {"run": self.run}}}]}
+        cell = {
+            "backbone": "b", "width": 64, "pretrain_epochs": EPOCHS, "freeze": "none", "labelled_scans": 2, "seed": 0,
+            "roles": {"pretrained": {"run": self.run, "epoch": EPOCHS}},
+        }  # fmt: skip
+        plan = {
+            "schema": 1, "classes": [f"c{n}" for n in range(20)], "cells": [cell],
+            "updates_per_epoch": 6, "finetune_epochs": 1,
+        }  # fmt: skip
         (self.folder / "plan.json").write_text(json.dumps(plan))
         trajectory = study.trajectory(self.milestone, root, checkpoint_minutes=0)
         with patches.context() as patch:
@@ -49,6 +55,7 @@ class Watched:
         writer = StudyWriter(self.folder, root / "runs")
         trajectory = study.trajectory(self.milestone, root, checkpoint_minutes=0)
         trajectory.carry_out([EPOCHS], lambda done: writer.epoch(self.run, done.epoch))
+        self.shown = writer.names[self.run]
 
     def json(self, epoch: int, kind: Any, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.store.read_json(self.run, epoch, kind, name)
@@ -58,22 +65,6 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(tiny_world: WorldFolder, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     return Watched(tiny_world, tmp_path_factory.mktemp("watched"), pytest.MonkeyPatch())
-
-
-class Api:
-    """TensorBoard's own server on loopback."""
-
-    def __init__(self, folder: Path):
-        server = program.TensorBoard()
-        server.configure(logdir=str(folder), host="127.0.0.1", port=0, load_fast="false", reload_interval=0)
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._url = server.launch().rstrip("/") + "/data/plugin"
-
-    def __call__(self, path: str, **query: str) -> Any:
-        url = f"{self._url}/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=30) as answer:  # loopback
-            body = answer.read()
-        return json.loads(body) if answer.headers.get_content_type() == "application/json" else body
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +95,7 @@ def test_times_and_memory_are_in_a_record_of_their_own(watched: Watched) -> None
 
 
 def test_tensorboard_s_api_shows_every_number_once_an_epoch(watched: Watched, api: Api) -> None:
-    (name,) = api("scalars/tags")
+    name = watched.shown
     tags = set(api("scalars/tags")[name])
     assert {"loss terms/nll", "loss terms/lovasz", "gradient norm/mean", "gradient norm/largest", "train/loss"} <= tags
     assert {f"{kind}/{group}" for kind in ("learning rate", "update over weights") for group in GROUPS} <= tags
@@ -125,6 +116,7 @@ def test_tensorboard_s_api_shows_every_number_once_an_epoch(watched: Watched, ap
 
 def test_tensorboard_s_api_shows_the_pictures_of_fixed_scans(watched: Watched, api: Api) -> None:
     (name,) = api("images/tags")
+    assert name == watched.shown
     wanted = {"validation": [0, 4], "test": [4]}
     for domain in ("synthetic", "real"):
         for split, epochs in wanted.items():
@@ -133,6 +125,24 @@ def test_tensorboard_s_api_shows_the_pictures_of_fixed_scans(watched: Watched, a
             assert [image["step"] for image in found] == epochs, tag
             png = api("images/individualImage", **dict(urllib.parse.parse_qsl(found[0]["query"])))
             assert png_size(png) is not None
+
+
+def test_tensorboard_s_api_shows_precision_and_recall_of_the_test_scans(watched: Watched, api: Api) -> None:
+    counted = watched.json(EPOCHS, "test", "probabilities.json")
+    confusion = np.array(watched.json(EPOCHS, "test", "scores.json")["real"]["no_vote"])
+    right, wrong = (np.array(counted["real"][name]) for name in ("right", "wrong"))
+    # One scan in four is counted; each of its labelled points once for every class.
+    per_class = (right + wrong).sum(1)
+    assert right.shape == (19, 51) and (per_class == right.sum()).all() and 0 < right.sum() <= confusion[1:].sum()
+    tags = api("pr_curves/tags")[watched.shown]
+    there = {f"test real/c{n}" for n in range(1, 20) if right[n - 1].any()}
+    assert there == {tag for tag in tags if tag.startswith("test real/")}
+    number = int(np.argmax(right.sum(1))) + 1
+    (curve,) = api("pr_curves/pr_curves", run=watched.shown, tag=f"test real/c{number}")[watched.shown]
+    assert curve["step"] == EPOCHS and curve["recall"][0] == 1.0
+    assert curve["true_positives"][0] == right[number - 1].sum()
+    assert curve["false_positives"][3] == wrong[number - 1, 3:].sum()
+    assert sorted(curve["recall"], reverse=True) == curve["recall"]
 
 
 def test_pictures_of_validation_scans_are_few() -> None:
