@@ -10,6 +10,7 @@ from lidartune.report.groups import Group, group_cells, mean_scores
 from lidartune.report.results import StudyResults
 from lidartune.report.texts import count
 from lidartune.transfer import gap
+from lidartune.transfer.compare import over_settings
 
 _CLAIMS = (
     ("domain_gap", "Zero-shot", "{pretrained} on synthetic scans score {amount} networks trained on all real scans "
@@ -48,12 +49,13 @@ def _sentence(
     if not settings:
         return f"{opening}: n/a, no setting has both figures yet."
     differences = [difference for _, difference in settings]
-    pooled = _pooled(differences)
+    pooled, averaged = _pooled(differences)
     said = claim.format(pretrained=pretrained, amount=_amount(pooled, measure))
     where, spread = "", ""
     if len(settings) > 1:
-        where = f", on average over {len(settings)} settings"
-        spread = "; " + _spread([_pooled([difference]) for difference in differences], measure)
+        some = f"{averaged} of " if averaged < len(settings) else ""  # those that have all of the seeds
+        where = f", on average over {some}{len(settings)} settings"
+        spread = "; " + _spread([_pooled([difference])[0] for difference in differences], measure)
     apart = _backbones_apart(settings, measure)
     return f"{opening}{where}, {said} ({_certainty(pooled, measure)}{spread}){apart}."
 
@@ -73,16 +75,10 @@ def _settings(results: StudyResults, groups: list[Group], measure: str) -> list[
     return list(found.values())
 
 
-def _pooled(differences: list[dict[int, float]]) -> gap.Interval:
-    """The mean over settings, averaged seed by seed: the interval over seeds then needs no more than paired seeds.
-
-    Where no seed has all settings, their mean has no interval.
-    """
-    seeds = sorted(set.intersection(*(set(difference) for difference in differences)))
-    if seeds:
-        return gap.t_interval(np.array([np.mean([d[seed] for d in differences]) for seed in seeds]))
-    mean = np.mean([np.mean(list(d.values())) for d in differences])
-    return gap.Interval(mean=mean, low=np.nan, high=np.nan, seeds=min(len(d) for d in differences))
+def _pooled(differences: list[dict[int, float]]) -> tuple[gap.Interval, int]:
+    """The mean over settings as in the summary table, and over how many of them it is."""
+    seeds = sorted(set().union(*differences))
+    return over_settings(np.array([[difference.get(seed, np.nan) for seed in seeds] for difference in differences]))
 
 
 def _backbones_apart(settings: list[tuple[Group, dict[int, float]]], measure: str) -> str:
@@ -90,7 +86,7 @@ def _backbones_apart(settings: list[tuple[Group, dict[int, float]]], measure: st
     by_backbone: dict[str, list[dict[int, float]]] = {}
     for group, difference in settings:
         by_backbone.setdefault(group.key[0], []).append(difference)
-    means = {backbone: _pooled(differences) for backbone, differences in by_backbone.items()}
+    means = {backbone: _pooled(differences)[0] for backbone, differences in by_backbone.items()}
     signs = {float(np.sign(interval.mean)) for interval in means.values()}
     if not {-1.0, 1.0} <= signs or not any(gap.side(interval) for interval in means.values()):
         return ""
