@@ -64,6 +64,7 @@ def start(config: Path, results: Path | str, *more: str, faults: dict[str, Any] 
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the background ignores it
         env=os.environ | (hooked(faults) if faults else {}),
     )
 
