@@ -58,18 +58,21 @@ def command(config: Path, results: Path | str, *more: str) -> list[str]:
 
 def start(config: Path, results: Path | str, *more: str, faults: dict[str, Any] | None = None) -> subprocess.Popen[str]:
     """Starts the study; `faults` are for tests/faults/hook/sitecustomize.py."""
-    environment = dict(os.environ)
-    if faults:
-        path = [str(HOOK), str(ROOT), environment.get("PYTHONPATH", "")]
-        environment |= {"FAULTS": json.dumps(faults), "PYTHONPATH": os.pathsep.join(filter(None, path))}
     return subprocess.Popen(
         command(config, results, *more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the background ignores it
+        env=os.environ | (hooked(faults) if faults else {}),
     )
+
+
+def hooked(faults: dict[str, Any]) -> dict[str, str]:
+    """The environment in which every Python process loads the hook."""
+    path = [str(HOOK), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {"FAULTS": json.dumps(faults), "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -46,8 +46,12 @@ def what_died(words: str) -> str:
     process = re.search(r"^\tpid: (\d+)", last, re.MULTILINE)
     address = re.search(r"^\tip: (\S+)", last, re.MULTILINE)
     place = f" on {address[1]}" if address else ""
-    if re.search(r"node (has )?died|node was (terminated|drained)|died with (its )?node", last):
+    if "node has died" in last:
         return f"the machine it ran{place or ' on'} was lost"
+    if "is unavailable" in last:
+        return "its worker cannot be reached any more, or its machine"
+    if "raised in its creation task" in last:
+        return "its worker process could not start"
     number = f" {process[1]}" if process else ""
     if "running low on memory" in last:
         return f"the memory of its machine was full, and Ray ended its worker process{number}{place}"

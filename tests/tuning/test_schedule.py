@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lidartune.errors import UserError
 from lidartune.transfer.plan import Cell, Plan
 from lidartune.tuning.schedule import Failure, Schedule
 from lidartune.tuning.search import RunSearch, WholeGrid
@@ -143,3 +144,19 @@ def test_the_store_is_asked_once_however_often_tune_asks(plan: Plan) -> None:
     for _ in range(100):
         assert schedule.next() is None
     assert len(asked) == len(set(asked)), "a store on S3 answers in tens of milliseconds"
+
+
+def test_a_full_disk_halts_the_search_and_a_lost_worker_leaves_its_log(plan: Plan) -> None:
+    logs: dict[str, str] = {}
+    search = RunSearch(Schedule(plan, empty_store), WholeGrid(), lambda run, log: logs.setdefault(run, log), words)
+    lost = search.suggest("lost")
+    assert isinstance(lost, dict) and search.suggest("full")
+    search.on_trial_complete("lost", error=True)
+    (log,) = logs.values()
+    assert log == words("lost") and search.halted is None
+    search.on_trial_complete("full", {"halts": list(UserError("full", where="disk", do="make room").parts().items())})
+    assert str(search.halted) == str(UserError("full", where="disk", do="make room"))
+
+
+def words(trial_id: str) -> str:
+    return f"Failure # 4\nthe worker of {trial_id} died"
