@@ -196,12 +196,6 @@ def test_optuna_draws_cells_and_goes_on_where_it_was(tiny_world: WorldFolder, tm
     gap = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "gap.csv")
     assert len(gap) == 4 and set(gap["status"]) == {"done"}
     assert sum(" epochs, " in line for line in output.splitlines()) <= 20
-    # Another axis: the earlier points are not in the grid any more.
-    values["grid"] |= {"width": [128], "freeze": ["encoder"], "pretrain_epochs": [0, 1]}
-    status, output = finish(start(write_study(tmp_path, values), tmp_path / "results"))
-    assert status == 0 and "Traceback" not in output, output
-    gap = pd.read_csv(tmp_path / "results" / "tiny" / "report" / "gap.csv")
-    assert gap[["width", "pretrain_epochs", "freeze"]].to_numpy().tolist() == [[128, 1, "encoder"]]
 
 
 def test_a_second_driver_is_refused_and_ctrl_c_ends_the_first(tiny_world: WorldFolder, tmp_path: Path) -> None:

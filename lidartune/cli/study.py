@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from lidartune.cli.console import console
+from lidartune.errors import UserError
 
 
-def study_command(default: Path) -> click.Command:
-    """The command of a study script; `default` is the study it runs without arguments."""
+def study_command(default: Path, *, searches: bool = False) -> click.Command:
+    """The command of a study script; `default` is the study it runs without arguments, `searches` refuses a grid."""
 
     @click.command(context_settings={"help_option_names": ["-h", "--help"]})
     @click.option(
@@ -40,6 +41,14 @@ def study_command(default: Path) -> click.Command:
         from lidartune.config import load_config
 
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)
+        if searches and study.search.sampler == "grid":
+            raise UserError(
+                "this study runs a grid, and searches nothing",
+                where=f"{config}: search.sampler",
+                found="grid",
+                wanted="tpe or random",
+                do="run study/run_transfer_grid.py with it, or state a search (study/search.yaml)",
+            )
         if plan:
             from lidartune.tuning.planned import show_plan  # loads neither Ray nor torch
 

@@ -13,17 +13,22 @@ from lidartune.config.model import (
     from_dict,
 )
 from lidartune.config.read import load_config
+from lidartune.config.space import Range, Section, Values, read_space
 
 __all__ = [
     "CanvasConfig",
     "Grid",
     "NetworkConfig",
     "Pretraining",
+    "Range",
     "Resources",
+    "Section",
     "Splits",
     "StudyConfig",
+    "Values",
     "as_dict",
     "check_splits",
     "from_dict",
     "load_config",
+    "read_space",
 ]

@@ -12,6 +12,7 @@ from lidartune.backbones.names import STRIDES
 from lidartune.backbones.options import Options
 from lidartune.config.messages import explained
 from lidartune.config.model import Splits, StudyConfig
+from lidartune.config.space import check_search
 from lidartune.errors import UserError, nearest
 from lidartune.runs.spec import DOMAINS
 from lidartune.scans.document import shown
@@ -34,6 +35,7 @@ def check(config: StudyConfig, path: str) -> None:
         check_splits(config.domains[domain].splits, f"{path}: domains.{domain}.splits")
     _check_recipes(config, path)
     _check_unlabelled(config, path)
+    check_search(config, path)
 
 
 def _check_name(config: StudyConfig, path: str) -> None:
@@ -147,8 +149,6 @@ def _check_single_values(config: StudyConfig, path: str) -> None:
             found=gpus,
             do="set gpus_per_trial to a part of 1, or to a whole number",
         )
-    if config.search.sampler == "tpe" and config.search.trials is None:
-        raise UserError("search.trials is missing", where=f"{path}: search", do="add how many cells `tpe` draws")
     if config.canvas.fov_up_deg <= config.canvas.fov_down_deg:
         raise UserError(
             "the field of view is upside down",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, StrictInt, TypeAdapter
@@ -12,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from lidartune.backbones.names import STRIDES
 from lidartune.canvas.projection import Rows
+from lidartune.config.space import laid_over
 from lidartune.runs.spec import Domain, NetworkForm
 from lidartune.scans.splits import scans_in
 from lidartune.training.adapt.ladder import LADDER
@@ -137,12 +140,43 @@ class Grid:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Search:
-    """`grid` runs every cell; `tpe` draws `trials` of them, each on all seeds, by the real validation score."""
+class Space:
+    """What a search draws beside the grid's axes: recipe fields, each from a list or a range {low, high, log}.
 
-    sampler: Literal["grid", "tpe"] = "grid"
+    `finetuning` are fields of the runs on real scans, `pretraining` those of the synthetic runs that others start
+    from, and lists only. `start.head` names a field inside a field.
+    """
+
+    finetuning: dict[str, Any] = Field(default_factory=dict)
+    pretraining: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Judged:
+    """The end of a search: its `best` cells and the study's own recipe, trained anew on `seeds` that chose nothing."""
+
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=3)]
+    best: int = Field(default=1, ge=1)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Search:
+    """`grid` runs every cell. `tpe` and `random` draw `trials` points: a cell, on all seeds, with what `space` changes.
+
+    Points are chosen by the real domain's validation score. With `judged` a point is trained to its own end only and
+    scored on no test scan; without, every point has its references and is in the tables. `scheduler: asha` stops
+    points by their first seed's score after `grace_epochs` epochs of fine-tuning, then after `reduction_factor` times
+    as many, and so on; about one in `reduction_factor` goes on.
+    """
+
+    sampler: Literal["grid", "tpe", "random"] = "grid"
     trials: int | None = Field(default=None, ge=1)
     seed: int = 0
+    space: Space = Space()
+    scheduler: Literal["none", "asha"] = "none"
+    grace_epochs: int = Field(default=1, ge=1)
+    reduction_factor: int = Field(default=3, ge=2)
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -205,14 +239,26 @@ class StudyConfig:
     resources: Resources = Resources()
     notes: tuple[str, ...] = ()
 
-    def recipe_for(self, backbone: str, domain: Domain, *, second_stage: bool, updates_per_epoch: int) -> Recipe:
-        """The recipe of a run; `updates_per_epoch` holds where the study does not state its own."""
+    def recipe_for(
+        self,
+        backbone: str,
+        domain: Domain,
+        *,
+        second_stage: bool,
+        updates_per_epoch: int,
+        changes: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Recipe:
+        """The recipe of a run; `updates_per_epoch` holds where the study does not state its own.
+
+        Args:
+            changes: single fields that a search has drawn for it, over all else.
+        """
         values: dict[str, Any] = {"updates_per_epoch": updates_per_epoch}
         layers = [self.recipe, self.recipe_by_backbone.get(backbone, {}), self.recipe_by_domain.get(domain, {})]
         for layer in [*layers, *([self.recipe_second_stage] if second_stage else [])]:
             length = layer.get("updates_per_epoch", values["updates_per_epoch"])
             values |= expanded(layer, length, backbone=backbone)
-        return Recipe(**values)
+        return Recipe(**laid_over(values, changes))
 
     def network_for(self, backbone: str) -> NetworkForm:
         """What `network` says of a backbone's networks; a published value is as good as none, so ids are the same."""

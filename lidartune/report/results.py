@@ -191,10 +191,16 @@ def is_run_name(run: str) -> bool:
     return run == plain_name(run) == Path(run).name and "\\" not in run and run not in ("", "..")
 
 
+def planned_cells(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cells of plan.json, and those that a search went through before it."""
+    return [*plan["cells"], *plan.get("searched", [])]
+
+
 def cell_key(entry: dict[str, Any]) -> Key:
-    """The key of a cell of plan.json."""
+    """The key of a cell of plan.json; a recipe that a search has drawn is named with the backbone: `cenet (point-3)`."""
+    variant = entry.get("variant")
     return (
-        plain_name(entry["backbone"]),
+        plain_name(entry["backbone"]) + (f" ({plain_name(variant['name'])})" if variant else ""),
         int(entry["width"]),
         CHECKPOINT if entry["pretrain_epochs"] == CHECKPOINT else int(entry["pretrain_epochs"]),
         plain_name(entry["freeze"]),

@@ -7,7 +7,7 @@ import json
 import platform
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,7 @@ class Ledger:
         figures: dict[str, float] | None,
         began: float,
         wanted: Sequence[int],
+        untested: Collection[int] = (),
         updates: int = 0,
     ) -> EpochDone:
         """Commits what the epoch gave: metrics, the state to go on from, and test scores where wanted.
@@ -91,6 +92,7 @@ class Ledger:
 
         Args:
             wanted: the epochs that the run is carried out for.
+            untested: those of them that are kept without their test scores.
             updates: how many of the epoch's were done since `began`.
         """
         run, epoch, recipe = self.spec.folder, state.epoch, self.spec.recipe
@@ -100,7 +102,7 @@ class Ledger:
         if epoch > 0 or self.spec.adaptation is not None:  # another epoch 0 is made again at no cost
             self._commit_state(scored, state)
         if epoch in wanted:
-            self.commit_test(scored, epoch)
+            self.keep(scored, epoch, tested=epoch not in untested)
         seconds = {"train": trained - began, "score": time.perf_counter() - trained}
         scans = updates * recipe.batch_size
         rate = scans / seconds["train"] if scans else 0.0
@@ -126,7 +128,7 @@ class Ledger:
         self.store.commit(run, epoch, "state", files)
         if epoch > 0:
             self.store.discard_inside(run, epoch)
-            if not self.store.has(run, epoch - 1, "test"):
+            if not self.store.stays(run, epoch - 1):
                 self.store.discard(run, epoch - 1, "state")
 
     def _commit_metrics(
@@ -156,8 +158,11 @@ class Ledger:
         self.store.commit(run, epoch, "metrics", files | {"metrics.json": _json(row)})
         return row
 
-    def commit_test(self, scored: TrainingState, epoch: int) -> None:
+    def keep(self, scored: TrainingState, epoch: int, *, tested: bool) -> None:
+        """Marks an epoch as one that stays: by its test scores, or by nothing but that mark."""
         run = self.spec.folder
+        if not tested:
+            return self.store.commit(run, epoch, "kept", {})
         if self.store.has(run, epoch, "test"):
             return
         classify = self._classifier(scored)

@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from lidartune.runs.files import CannotWrite, is_uri, open_files
 
 __all__ = ["CannotWrite", "Kind", "Store"]
 
-Kind = Literal["metrics", "test", "state", "timing"]
+Kind = Literal["metrics", "test", "kept", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
 _INSIDE = re.compile(r"inside-(\d{6,})")
 
@@ -86,6 +86,10 @@ class Store:
 
     def has(self, run: str, epoch: int, kind: Kind) -> bool:
         return self._commit(run, epoch, kind) is not None
+
+    def stays(self, run: str, epoch: int) -> bool:
+        """Whether the state of this epoch is a milestone: it was scored on the test scans, or kept without."""
+        return self.has(run, epoch, "test") or self.has(run, epoch, "kept")
 
     def commit(self, run: str, epoch: int, kind: Kind, files: dict[str, bytes]) -> None:
         """Writes the files, then the commit that makes them be there. A commit that is there already stays."""
@@ -207,10 +211,15 @@ def _place(run: str, epoch: int, kind: str) -> str:
     return f"runs/{run}/epoch-{epoch:06d}/{kind}"
 
 
-def missing_epochs(store: Store, run: str, wanted: Sequence[int]) -> list[int]:
-    """The wanted epochs that are not all in the store: their test scores and, but for epoch 0, their weights."""
+def missing_epochs(store: Store, run: str, wanted: Sequence[int], *, untested: Collection[int] = ()) -> list[int]:
+    """The wanted epochs that are not all in the store: their test scores and, but for epoch 0, their weights.
+
+    Args:
+        untested: those of them that are kept without their test scores, as a search's are.
+    """
     return [
         epoch
         for epoch in sorted(wanted)
-        if not store.has(run, epoch, "test") or (epoch > 0 and not store.has(run, epoch, "state"))
+        if not (store.stays(run, epoch) if epoch in untested else store.has(run, epoch, "test"))
+        or (epoch > 0 and not store.has(run, epoch, "state"))
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from lidartune.errors import UserError
 from lidartune.runs.folder import read_run
 from lidartune.runs.ledger import EpochDone, Ledger, RunData
 from lidartune.runs.spec import UNLABELLED, RunSpec, other_domain
-from lidartune.runs.store import Store, missing_epochs
+from lidartune.runs.store import Store
 from lidartune.training.begin import Scans, adapted_state, fresh_state, imported_state, state_from_milestone
 from lidartune.training.checkpoint import pack_inside, unpack_inside
 from lidartune.training.handed_on import HandedOn
@@ -34,6 +34,20 @@ from lidartune.training.state import (
 from lidartune.training.trouble import memory_named
 
 
+def missing_epochs(store: Store, run: str, wanted: Sequence[int], *, untested: Collection[int] = ()) -> list[int]:
+    """The wanted epochs that are not all in the store: their test scores and, but for epoch 0, their weights.
+
+    Args:
+        untested: those of them that are kept without their test scores, as a search's are.
+    """
+    return [
+        epoch
+        for epoch in sorted(wanted)
+        if not (store.stays(run, epoch) if epoch in untested else store.has(run, epoch, "test"))
+        or (epoch > 0 and not store.has(run, epoch, "state"))
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
     """A run together with what it needs to be carried out here.
@@ -48,8 +62,11 @@ class Trajectory:
     device: torch.device
     checkpoint_minutes: float = 5.0
 
-    def carry_out(self, wanted: Sequence[int], announce: Callable[[EpochDone], None]) -> None:
-        """Trains until every wanted epoch has its weights and its test scores in the store.
+    def carry_out(
+        self, wanted: Sequence[int], announce: Callable[[EpochDone], None], *, untested: Collection[int] = ()
+    ) -> None:
+        """Trains until every wanted epoch has its weights and its test scores in the store, the latter not where
+        `untested`.
 
         Goes on from the last state that was kept, inside an epoch too; a committed epoch is scored no second time.
         Every epoch is scored on the validation scans of both domains, epoch 0 before the first update.
@@ -62,19 +79,19 @@ class Trajectory:
         self.store.write_spec(run, self.spec.as_dict())
         with memory_named(self.spec):
             if self.spec.imported is not None:
-                return self._score_imported(wanted, announce)
+                return self._score_imported(wanted, announce, untested)
             self._check_adapted(wanted)
-            for epoch in sorted(set(wanted) - set(missing_epochs(self.store, run, wanted))):
+            for epoch in sorted(set(wanted) - set(missing_epochs(self.store, run, wanted, untested=untested))):
                 announce(EpochDone(epoch=epoch, kept=True, scans_per_second=0.0, validation={}))
             state: TrainingState | None = None
-            while missing := missing_epochs(self.store, run, wanted):
+            while missing := missing_epochs(self.store, run, wanted, untested=untested):
                 state = self._towards(missing[0], state)
                 if state is None:
                     began = time.perf_counter()
                     state = self._begin()
-                    announce(self._ledger.commit(state, None, began, wanted))
+                    announce(self._ledger.commit(state, None, began, wanted, untested))
                 if state.epoch == missing[0] and not self.store.has(run, state.epoch, "test"):
-                    self._ledger.commit_test(self._ledger.scored(state), state.epoch)
+                    self._ledger.keep(self._ledger.scored(state), state.epoch, tested=state.epoch not in untested)
                     announce(EpochDone(epoch=state.epoch, kept=True, scans_per_second=0.0, validation={}))
                 while state.epoch < missing[0]:
                     if self.store.has(run, state.epoch + 1, "metrics"):  # of another attempt, which may be further
@@ -82,7 +99,7 @@ class Trajectory:
                         if nearer is not None and nearer is not state:
                             state = nearer
                             continue
-                    self._train(state, wanted, announce)
+                    self._train(state, wanted, announce, untested)
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -121,7 +138,7 @@ class Trajectory:
         """Where a process was killed right after it had kept a state: what that stands in for."""
         run = self.spec.folder
         for before in kept[:-1]:
-            if not self.store.has(run, before, "test"):
+            if not self.store.stays(run, before):
                 self.store.discard(run, before, "state")
         if kept:
             self.store.discard_inside(run, kept[-1])
@@ -171,14 +188,20 @@ class Trajectory:
 
     # -- training ---------------------------------------------------------------------------------------------------
 
-    def _train(self, state: TrainingState, wanted: Sequence[int], announce: Callable[[EpochDone], None]) -> None:
+    def _train(
+        self,
+        state: TrainingState,
+        wanted: Sequence[int],
+        announce: Callable[[EpochDone], None],
+        untested: Collection[int],
+    ) -> None:
         """Trains one epoch, or the rest of it, and commits it."""
         began = time.perf_counter()
         before = state.so_far.updates if state.so_far else 0
         reader = self.data.readers[self.spec.domain]
         figures = train_epoch(self.spec, state, self.data.train, reader, self.device, self._keeper(), self._other)
         updates = self.spec.recipe.updates_per_epoch - before
-        announce(self._ledger.commit(state, figures, began, wanted, updates))
+        announce(self._ledger.commit(state, figures, began, wanted, untested, updates))
 
     def _keeper(self) -> Callable[[TrainingState], None]:
         """Keeps the state inside an epoch when it is time."""
@@ -205,7 +228,9 @@ class Trajectory:
                 do="train a run that starts from it",
             )
 
-    def _score_imported(self, wanted: Sequence[int], announce: Callable[[EpochDone], None]) -> None:
+    def _score_imported(
+        self, wanted: Sequence[int], announce: Callable[[EpochDone], None], untested: Collection[int]
+    ) -> None:
         """Scores a network that was trained elsewhere, as it is."""
         run = self.spec.folder
         if any(epoch > 0 for epoch in wanted):
@@ -216,10 +241,10 @@ class Trajectory:
                 wanted="epoch 0",
                 do="train a run that starts from it: grid.pretrain_epochs: [checkpoint]",
             )
-        if missing_epochs(self.store, run, wanted):
+        if missing_epochs(self.store, run, wanted, untested=untested):
             began = time.perf_counter()
             network = self._milestone(run, 0)
             state = imported_state(self.spec, network.weights, network.normalization, self.device)
-            announce(self._ledger.commit(state, None, began, wanted))
+            announce(self._ledger.commit(state, None, began, wanted, untested))
         else:
             announce(EpochDone(epoch=0, kept=True, scans_per_second=0.0, validation={}))

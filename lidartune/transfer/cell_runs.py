@@ -40,7 +40,7 @@ class CellRuns:
         """A run of the cell's backbone, width and seed, from nothing or from a milestone."""
         config, canvas, data = self.config, self.config.canvas, self.data
         checkpoint = self.checkpoints.get(cell.backbone)
-        recipe = rung_recipe(self.recipe(cell.backbone, domain, second_stage=start is not None), rung)
+        recipe = rung_recipe(self.recipe(cell, domain, second_stage=start is not None), rung)
         recipe = recipe.for_run(freeze, domain, backbone=cell.backbone, starts=start is not None)
         network = checkpoint.spec.network if checkpoint else config.network_for(cell.backbone)
         return RunSpec(
@@ -83,9 +83,20 @@ class CellRuns:
         )
         return scored_in(self.checkpoints[backbone].spec, self.run(cell, "synthetic", "all"))
 
-    def recipe(self, backbone: str, domain: Domain, *, second_stage: bool) -> Recipe:
+    def before(self, cell: Cell) -> tuple[RunSpec, int] | None:
+        """The run and the epoch that the cell's fine-tuning starts from; None where it is trained from scratch."""
+        if cell.pretrain_epochs == "checkpoint":
+            return self.adopted(cell.backbone, cell.width), 0
+        return (self.run(cell, "synthetic", "all"), cell.pretrain_epochs) if cell.pretrain_epochs else None
+
+    def recipe(self, cell: Cell, domain: Domain, *, second_stage: bool) -> Recipe:
+        """The recipe of a run of the cell; `second_stage` says whether it starts from a milestone."""
         return self.config.recipe_for(
-            backbone, domain, second_stage=second_stage, updates_per_epoch=self.updates_per_epoch
+            cell.backbone,
+            domain,
+            second_stage=second_stage,
+            updates_per_epoch=self.updates_per_epoch,
+            changes=cell.variant.changes(domain, second_stage=second_stage) if cell.variant else {},
         )
 
     def _other(self, domain: Domain, recipe: Recipe) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from lidartune.config import Grid, Pretraining
 from lidartune.training.policies import FreezePolicy, why_impossible
+from lidartune.transfer.variant import Variant
 
 Labelled = int | Literal["all"]
 
@@ -16,6 +17,8 @@ Labelled = int | Literal["all"]
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One point of the study. `pretrain_epochs` 0 is the reference from scratch, with nothing frozen.
+
+    A search may draw recipes too: `variant` is what this cell's differ in.
 
     `labelled_scans` is a share only in a plan that is made without the scans, and so without runs to carry out.
     """
@@ -26,6 +29,12 @@ class Cell:
     freeze: FreezePolicy
     labelled_scans: Labelled
     seed: int
+    variant: Variant | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plan.json holds it: a cell of a grid has no variant."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "variant"}
+        return values | ({"variant": self.variant.as_dict()} if self.variant else {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lidartune.config import StudyConfig
+from lidartune.config import Pretraining, StudyConfig
 from lidartune.runs.spec import RunSpec
 from lidartune.scans import CLASS_NAMES
 from lidartune.training.adapt.ladder import LADDER, Rung
@@ -22,10 +22,11 @@ __all__ = ["Cell", "Excluded", "Milestone", "Plan", "Work", "grid_cells", "why_e
 
 @dataclass(kw_only=True)
 class Work:
-    """A run and the epochs of it that some cell needs."""
+    """A run and the epochs of it that some cell needs; `tested` are those to be scored on the test scans."""
 
     spec: RunSpec
     epochs: set[int] = field(default_factory=set)
+    tested: set[int] = field(default_factory=set)
 
 
 class Plan:
@@ -40,6 +41,7 @@ class Plan:
         self.data = data
         self.works: dict[str, Work] = {}
         self.roles: dict[Cell, dict[str, Milestone]] = {}
+        self.searched: dict[Cell, dict[str, Milestone]] = {}
         self.checkpoints = read_checkpoints(config)
         self.rungs = planned_rungs(config.ladder)
         self.rungs_excluded: dict[tuple[str, str], str] = {}
@@ -60,7 +62,7 @@ class Plan:
         both = pretrained_for + finetuned_for
         scratch = self._runs.run(cell, "real", cell.labelled_scans)
         full = self._runs.run(cell, "real", "all")
-        for epochs in self._milestones_below(pretrained_for):
+        for epochs in () if self.config.search.judged else self._milestones_below(pretrained_for):
             self._need(self._runs.run(cell, "synthetic", "all"), epochs)
             for run in (scratch, full):
                 self._need(run, epochs)
@@ -94,13 +96,38 @@ class Plan:
         self.roles[cell] = roles
         return roles
 
+    def search(self, cell: Cell) -> dict[str, Milestone]:
+        """Adds only the runs that lead to the cell's own end, scored on no test scan; returns where these are read."""
+        if cell not in self.searched:
+            before, end = self._runs.before(cell), self.own_end(cell)
+            roles = {}
+            if before is not None:
+                run, epoch = before
+                for epochs in (*self._milestones_below(cell.pretrain_epochs), epoch):
+                    roles["pretrained"] = self._need(run, epochs, tested=False)
+            name = "scratch" if before is None else "finetuned"
+            self.searched[cell] = roles | {name: self._need(end, self.config.finetune_epochs, tested=False)}
+        return self.searched[cell]
+
+    def own_end(self, cell: Cell) -> RunSpec:
+        """The run that a cell is about: its fine-tuning, or its training from scratch. It adds nothing to the plan.
+
+        Raises:
+            UserError: the plan would refuse the run.
+        """
+        before = self._runs.before(cell)
+        start = Milestone(run=before[0].folder, epoch=before[1]) if before else None
+        end = self._runs.run(cell, "real", cell.labelled_scans, start, cell.freeze)
+        check_run(end, self.config.finetune_epochs, before[0] if before else None)
+        return end
+
     def _ladder(self, cell: Cell, pretrained_for: int) -> dict[str, Milestone]:
         """Where each rung is read: the same for all cells of a backbone, width, pretraining and seed."""
         roles = {}
         for name in self.rungs:
             rung = LADDER[name]
             pretraining = self._runs.run(cell, "synthetic", "all", rung=rung)
-            second_stage = rung_recipe(self._runs.recipe(cell.backbone, "synthetic", second_stage=True), rung)
+            second_stage = rung_recipe(self._runs.recipe(cell, "synthetic", second_stage=True), rung)
             reason = why_no_rung(rung, pretraining, second_stage)
             if reason is None:
                 roles[ROLE + name] = self._rung(cell, rung, self._need(pretraining, pretrained_for))
@@ -159,10 +186,13 @@ class Plan:
 
     def as_dict(self, excluded: Iterable[Excluded]) -> dict[str, Any]:
         """The plan as `plan.json` holds it, for the report."""
-        cells = [
-            asdict(cell) | {"roles": {role: asdict(milestone) for role, milestone in roles.items()}}
-            for cell, roles in self.roles.items()
-        ]
+        def entries(planned: dict[Cell, dict[str, Milestone]]) -> list[dict[str, Any]]:
+            return [
+                cell.as_dict() | {"roles": {role: asdict(milestone) for role, milestone in roles.items()}}
+                for cell, roles in planned.items()
+            ]
+
+        searched = {"searched": entries(self.searched)} if self.searched else {}
         ladder = {
             "ladder": list(self.rungs),
             "ladder_excluded": [
@@ -176,18 +206,21 @@ class Plan:
             "classes": list(CLASS_NAMES),
             "updates_per_epoch": self.updates_per_epoch,
             "finetune_epochs": self.config.finetune_epochs,
-            "cells": cells,
-            "excluded": [{"cell": asdict(entry.cell), "reason": entry.reason} for entry in excluded],
-        }
+            "cells": entries(self.roles),
+            "excluded": [{"cell": entry.cell.as_dict(), "reason": entry.reason} for entry in excluded],
+        } | searched
 
-    def _milestones_below(self, pretrained_for: int) -> list[int]:
+    def _milestones_below(self, pretrained_for: Pretraining) -> list[int]:
         """Shorter pretrainings that a search may draw later: kept on the way, they are not trained a second time."""
-        if self.config.search.sampler == "grid":
+        if self.config.search.sampler == "grid" or not isinstance(pretrained_for, int):
             return []
         shorter = (epochs for epochs in self.config.grid.pretrain_epochs if isinstance(epochs, int))
         return [epochs for epochs in shorter if 0 < epochs < pretrained_for]
 
-    def _need(self, run: RunSpec, epoch: int) -> Milestone:
+    def _need(self, run: RunSpec, epoch: int, *, tested: bool = True) -> Milestone:
         check_run(run, epoch, self.works[run.start.run].spec if run.start else None)
-        self.works.setdefault(run.folder, Work(spec=run)).epochs.add(epoch)
+        work = self.works.setdefault(run.folder, Work(spec=run))
+        work.epochs.add(epoch)
+        if tested:
+            work.tested.add(epoch)
         return Milestone(run=run.folder, epoch=epoch)

@@ -1,180 +1,244 @@
-"""Cells drawn by Optuna over the grid's axes, by the real domain's validation score."""
+"""Points drawn by Optuna, one sampler for what is pretrained first and one for what is not, each for half of them."""
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass, fields
+import time
+import warnings
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search.optuna import OptunaSearch
 
-from lidartune.scoring.confusion import ConfusionMatrix
+from lidartune.config import Range, Values
 from lidartune.training.seeding import derived_seed
-from lidartune.transfer.plan import Cell, Milestone, why_excluded
-from lidartune.tuning.study import Study, save_plan, write_json
+from lidartune.tuning.optuna_file import as_trial, open_stage, params_of, pruner, write_optuna_file
+from lidartune.tuning.points import Point, Points, epochs_of_judging, judged_cells
+from lidartune.tuning.space import Drawn, StageSpace, as_choice, from_choice
+from lidartune.tuning.study import Study, save_plan
 
 METRIC = "validation_miou"
 SUGGESTIONS_BEFORE_CHANCE = 20
-
-
-@dataclass(kw_only=True)
-class Point:
-    """What was drawn: a cell on every seed. `trial` is its name in Optuna, None for one of an earlier call."""
-
-    axes: dict[str, Any]
-    cells: list[Cell]
-    trial: str | None = None
-    settled: bool = False
+CHANCES = 2000
+STARTUP_POINTS = 6
+"""Points of a stage that are drawn by chance before the sampler goes by what they were worth."""
+SECONDS_BETWEEN_FILES = 20.0
 
 
 class DrawnCells:
     """A source of cells that asks Optuna; each point is kept in `search.json` and drawn no second time.
 
-    Optuna's study is rebuilt from the store at each start: the store is the one truth. Points of an earlier start that
-    are not in the grid any more are left out, but stay in the file.
+    Optuna's studies are rebuilt from that file and the store at each start, and written out for `optuna-dashboard`:
+    the store is the one truth. With `search.judged` the cells that the search ends with come last.
 
-    Args:
-        slots: how many points may be under way at once.
+    Attributes:
+        slots: how many points may be under way at once; 0 until somebody says so.
     """
 
-    def __init__(self, study: Study, *, slots: int):
-        self._study, self._plan, self._schedule, self._store = study, study.plan, study.schedule, study.store
-        self._search = study.config.search
-        self._file = study.folder / "search.json"
-        self._slots = slots
-        self._grid = study.config.grid
-        self._axes = {f.name: list(getattr(self._grid, f.name)) for f in fields(self._grid) if f.name != "seed"}
-        self._possible = {_key(axes): axes for axes in self._combinations()}
-        self._points: dict[str, Point] = {}
-        self._asked = 0
-        earlier = json.loads(self._file.read_text()) if self._file.exists() else []
+    def __init__(self, study: Study):
+        self._study, self._search, self.slots = study, study.config.search, 0
+        self.points = Points(study)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         storage = optuna.storages.InMemoryStorage()
-        self._optuna_study = optuna.create_study(
-            storage=storage, study_name=study.config.name, direction="maximize"
-        )
-        sampler = optuna.samplers.TPESampler(
-            seed=derived_seed(self._search.seed, "points", len(earlier)) % 2**32,
-            multivariate=True,
-            group=True,  # `freeze` is drawn only where there is a pretraining
-            constant_liar=True,
-        )
-        self._optuna = OptunaSearch(
-            space=self._space,
-            metric=METRIC,
-            mode="max",
-            sampler=sampler,
-            storage=storage,
-            study_name=study.config.name,
-        )
-        self._left_out = [axes for axes in earlier if _key(axes) not in self._possible]
-        for axes in earlier:
-            if axes not in self._left_out:
-                self._add(axes, trial=None)
+        self._stages = {
+            stage: _Sampler(study, self.points, space, storage) for stage, space in self.points.spaces.items()
+        }
+        self._settled: set[int] = set()
+        self._judged = False
+        self._judging = epochs_of_judging(study)
+        self._written = -np.inf
+        for point in self.points.all:
+            self._stages[point.drawn.stage].goes_on(point)
         save_plan(study)
         self.settle()
+        self.draw()  # of a search that is over the cells that it ends with
 
     def draw(self) -> bool:
-        """Adds the cells of one more point, unless enough are drawn or under way."""
-        trials = min(self._search.trials or 0, len(self._possible))
-        under_way = sum(not point.settled for point in self._points.values())
-        if len(self._points) >= trials or under_way >= self._slots:
-            return False
-        for attempt in range(SUGGESTIONS_BEFORE_CHANCE + 1):
-            if attempt == SUGGESTIONS_BEFORE_CHANCE:
-                self._optuna_study.enqueue_trial(self._by_chance())
-            self._asked += 1
-            trial = f"point-{self._asked}"
-            axes = self._complete(self._optuna.suggest(trial))
-            if _key(axes) in self._possible and _key(axes) not in self._points:
-                self._add(axes, trial)
-                self._keep()
+        """Adds the cells of one more point, unless enough are drawn or under way; once all are over the judged ones."""
+        under_way = len(self.points.all) - len(self._settled)
+        while self.wants_points():
+            if under_way >= self.slots:
+                return False
+            open_stages = [stage for stage, sampler in self._stages.items() if not sampler.exhausted]
+            stage = min(open_stages, key=lambda stage: len(self.points.of(stage)))
+            if self._stages[stage].draw() is not None:
                 return True
-            self._optuna.on_trial_complete(trial, error=True)  # a failed trial teaches the sampler nothing
-        raise AssertionError("an enqueued point is the one that is suggested next")
+        if under_way or self._judged or self._search.judged is None:
+            return False
+        return self._judge()
+
+    def wants_points(self) -> bool:
+        """Whether there are fewer points than asked for, and more could be drawn."""
+        left = any(not stage.exhausted for stage in self._stages.values())
+        return left and len(self.points.all) < (self._search.trials or 0)
+
+    def epochs_to_come(self) -> int:
+        """About how many epochs the points and the judged cells take that are not there yet."""
+        config = self._study.config
+        points = (self._search.trials or 0) - len(self.points.all) if self.wants_points() else 0
+        return points * config.finetune_epochs * len(config.grid.seed) + (0 if self._judged else self._judging)
 
     def settle(self) -> None:
-        """Tells Optuna the score of each point whose cells are all done or given up."""
-        for point in self._points.values():
-            if point.settled or not all(self._is_over(self._objective(cell)) for cell in point.cells):
-                continue
-            point.settled = True
-            value = self._value(point)
-            if point.trial is not None:
-                self._optuna.on_trial_complete(point.trial, {METRIC: value}, error=value is None)
-            elif value is not None:
-                self._optuna_study.add_trial(
-                    optuna.trial.create_trial(
-                        params=self._drawn(point.axes), distributions=self._distributions(point.axes), value=value
-                    )
-                )
+        """Tells Optuna of each point whose cells are all done, given up or stopped."""
+        for point in self.points.all:
+            if point.number not in self._settled and self.points.is_over(point):
+                self._settled.add(point.number)
+                self._stages[point.drawn.stage].tell(point)
+        if time.monotonic() - self._written > SECONDS_BETWEEN_FILES:
+            self.write_file()
 
-    # -- points -----------------------------------------------------------------------------------------------------
+    def stops(self, run: str, epoch: int) -> bool:
+        """Whether asha ends the point that is scored by this run; its other seeds end with the first one."""
+        point = self.points.with_run(run)
+        if point is None or self._search.scheduler == "none":
+            return False
+        if point.stopped is None and run == point.runs[0] and 0 < epoch < self._study.config.finetune_epochs:
+            value = self.points.score(run, epoch)
+            if self._stages[point.drawn.stage].would_stop(point, epoch, value):
+                self.points.stop(point, epoch)
+        return point.stopped is not None
 
-    def _add(self, axes: dict[str, Any], trial: str | None) -> None:
-        cells = [Cell(**axes, seed=seed) for seed in self._grid.seed]
+    def write_file(self) -> None:
+        """Writes `optuna.log`, which `optuna-dashboard` opens."""
+        if self.points.all:
+            write_optuna_file(self._study, self.points)
+        self._written = time.monotonic()
+
+    def _judge(self) -> bool:
+        self._judged = True
+        assert self._search.judged is not None
+        cells = judged_cells(self.points, self._search.judged.seeds, self._search.judged.best)
         for cell in cells:
-            self._plan.add(cell)
-        self._points[_key(axes)] = Point(axes=axes, cells=cells, trial=trial)
-
-    def _keep(self) -> None:
-        write_json(self._file, self._left_out + [point.axes for point in self._points.values()])
+            self._study.plan.add(cell)
         save_plan(self._study)
-
-    def _objective(self, cell: Cell) -> Milestone:
-        roles = self._plan.roles[cell]
-        return roles["finetuned" if cell.pretrain_epochs else "scratch"]
-
-    def _is_over(self, milestone: Milestone) -> bool:
-        return milestone.run in self._schedule.failures or self._schedule.is_there(milestone.run, milestone.epoch)
-
-    def _value(self, point: Point) -> float | None:
-        """Mean over the seeds of the real validation mIoU at the last epoch; None where a seed has none."""
-        scores = []
-        for cell in point.cells:
-            milestone = self._objective(cell)
-            if not self._schedule.is_there(milestone.run, milestone.epoch):
-                return None
-            row = self._store.read_json(milestone.run, milestone.epoch, "metrics", "metrics.json")
-            scores.append(ConfusionMatrix.from_matrix(row["validation"]["real"]["points"]).miou())
-        return float(np.mean(scores))
-
-    # -- the space --------------------------------------------------------------------------------------------------
-
-    def _space(self, trial: optuna.Trial) -> None:
-        """Optuna's define-by-run space: the axes of the grid, `freeze` only where something was pretrained."""
-        epochs = trial.suggest_categorical("pretrain_epochs", self._axes["pretrain_epochs"])
-        for name, values in self._axes.items():
-            if name != "pretrain_epochs" and (name != "freeze" or epochs):
-                trial.suggest_categorical(name, values)
-
-    def _complete(self, drawn: Any) -> dict[str, Any]:
-        return {name: drawn.get(name, "none") for name in self._axes}
-
-    def _drawn(self, axes: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in axes.items() if name != "freeze" or axes["pretrain_epochs"]}
-
-    def _distributions(self, axes: dict[str, Any]) -> dict[str, Any]:
-        return {name: CategoricalDistribution(self._axes[name]) for name in self._drawn(axes)}
-
-    def _combinations(self) -> list[dict[str, Any]]:
-        combinations: list[dict[str, Any]] = [{}]
-        for name, values in self._axes.items():
-            combinations = [{**axes, name: value} for axes in combinations for value in values]
-        return [axes for axes in combinations if why_excluded(Cell(**axes, seed=0), self._plan.checkpoints) is None]
-
-    def _by_chance(self) -> dict[str, Any]:
-        left = [axes for key, axes in self._possible.items() if key not in self._points]
-        rng = np.random.default_rng(derived_seed(self._search.seed, "chance", len(self._points)))
-        return self._drawn(left[rng.integers(len(left))])
+        return bool(cells)
 
 
-def _key(axes: dict[str, Any]) -> str:
-    return json.dumps(axes, sort_keys=True)
+class _Sampler:
+    """One stage of the space with Optuna's study of it, behind Tune's OptunaSearch."""
 
+    def __init__(self, study: Study, points: Points, space: StageSpace, storage: optuna.storages.InMemoryStorage):
+        self._study, self._points, self._space = study, points, space
+        self._optuna_study = open_stage(study.config, space.stage, storage)
+        self._pruner = pruner(study.config)
+        self._search = OptunaSearch(
+            space=self._suggest,
+            metric=METRIC,
+            mode="max",
+            sampler=self._sampler(),
+            storage=storage,
+            study_name=self._optuna_study.study_name,
+        )
+        self.exhausted = False
+        self._asked = 0
+        self._trials: dict[int, tuple[str, int]] = {}  # a point's trial under way: its name in Tune, its number
+        self._reported: set[tuple[int, int]] = set()
 
+    def goes_on(self, point: Point) -> None:
+        """Takes up a point of an earlier start: what is over as it ended, what is not as one that is under way."""
+        if self._points.is_over(point):
+            self._optuna_study.add_trial(as_trial(self._study.config, self._points, point))
+            return
+        self._ask_for(point.drawn)
+        self._begins(point)
+        for epoch, value in self._points.curve(point).items():
+            self.would_stop(point, epoch, value)  # it was not stopped there, and is not judged a second time
+
+    def draw(self) -> Point | None:
+        """Draws a point that is not there yet; None where there seems to be none."""
+        for _ in range(SUGGESTIONS_BEFORE_CHANCE):
+            drawn = self._ask()
+            if self._points.is_new(drawn):
+                return self._add(drawn)
+            self._search.on_trial_complete(self._name, error=True)  # a failed trial teaches the sampler nothing
+        rng = np.random.default_rng(derived_seed(self._seed, "chance", self._space.stage, len(self._points.all)))
+        size = self._space.size()
+        seen: set[str] = set()
+        for _ in range(CHANCES if size is None else 20 * size):
+            drawn = self._space.by_chance(rng)
+            if (text := repr(drawn)) not in seen and self._points.is_new(drawn):
+                self._ask_for(drawn)
+                return self._add(drawn)
+            seen.add(text)
+        if not self._points.all and self._points.refused is not None:
+            raise self._points.refused
+        self.exhausted = True
+        return None
+
+    def tell(self, point: Point) -> None:
+        """Ends a point's trial: with its value, as pruned where asha stopped it, else as failed."""
+        if point.number not in self._trials:
+            return
+        name, _ = self._trials.pop(point.number)
+        value = self._points.value(point)
+        result = None if value is None else {METRIC: value}
+        self._search.on_trial_complete(name, result, error=value is None and point.stopped is None)
+
+    def would_stop(self, point: Point, epoch: int, value: float) -> bool:
+        """What asha says of a point that has just got this far, among all points of the stage."""
+        if self._pruner is None or (point.number, epoch) in self._reported:
+            return False
+        self._reported.add((point.number, epoch))
+        name, number = self._trials[point.number]
+        self._search.on_trial_result(name, {METRIC: value, TRAINING_ITERATION: epoch})
+        return self._pruner.prune(self._optuna_study, self._optuna_study.get_trials(deepcopy=False)[number])
+
+    # -- Optuna -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _seed(self) -> int:
+        return self._study.config.search.seed
+
+    @property
+    def _name(self) -> str:
+        return f"{self._space.stage}-{self._asked}"
+
+    def _sampler(self) -> optuna.samplers.BaseSampler:
+        """Seeded by how many points there are, so that after a restart it does not draw the same ones again."""
+        seed = derived_seed(self._seed, "points", self._space.stage, len(self._points.of(self._space.stage))) % 2**32
+        if self._study.config.search.sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=STARTUP_POINTS,
+            multivariate=True,
+            group=True,  # some values are drawn only where they change something
+            constant_liar=True,
+        )
+
+    def _suggest(self, trial: optuna.Trial) -> None:
+        """Optuna's define-by-run space."""
+
+        def choose(name: str, values: Values) -> Any:
+            if not isinstance(values, Range):
+                return from_choice(values, trial.suggest_categorical(name, [as_choice(value) for value in values]))
+            if values.whole:
+                return trial.suggest_int(name, int(values.low), int(values.high), log=values.log)
+            return trial.suggest_float(name, values.low, values.high, log=values.log)
+
+        self._space.walk(choose)
+
+    def _ask(self) -> Drawn:
+        self._asked += 1
+        suggested: Any = self._search.suggest(self._name)
+        return self._space.walk(lambda name, values: from_choice(values, suggested[name]))
+
+    def _ask_for(self, drawn: Drawn) -> None:
+        """Has Optuna suggest just this point."""
+        params = params_of(self._space, drawn)
+        self._optuna_study.enqueue_trial({name: as_choice(value) for name, value in params.items()})
+        self._ask()
+
+    def _add(self, drawn: Drawn) -> Point:
+        point = self._points.add(drawn)
+        self._begins(point)
+        self._points.keep()
+        return point
+
+    def _begins(self, point: Point) -> None:
+        """The trial that was suggested last is this point's."""
+        self._trials[point.number] = self._name, len(self._optuna_study.get_trials(deepcopy=False)) - 1

@@ -18,6 +18,7 @@ from lidartune.report import write_report
 from lidartune.transfer.data import WORLD_MISSING, StudyData, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
+from lidartune.tuning.ended import end_search
 from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.place import Place, open_place
@@ -52,11 +53,16 @@ def run_study(
         data = _open_data(config, console)
         with _only_driver(place.folder, config.name):
             study = open_study(config, place.folder, data, place.store)
-            _carry_out(study, place, address, command, console)
+            source: CellSource = WholeGrid() if config.search.sampler == "grid" else DrawnCells(study)
+            _carry_out(study, source, place, address, command, console)
             place.fetch_runs(study.plan.works)
             record(study, command)
             place.writer()
-            write_report(study.folder, console=console)
+            short = config.search.judged is not None and not console.is_terminal
+            report = write_report(study.folder, console=None if short else console)
+            if isinstance(source, DrawnCells):
+                source.write_file()
+                end_search(study, source.points, report, console)
     for line in failed_runs(study.schedule.failures):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"\nreport       {study.uri}/report/index.html", highlight=False, soft_wrap=True)
@@ -90,25 +96,24 @@ def _open_data(config: StudyConfig, console: Console) -> StudyData:
     return data
 
 
-def _carry_out(study: Study, place: Place, address: str | None, command: list[str], console: Console) -> None:
+def _carry_out(
+    study: Study, source: CellSource, place: Place, address: str | None, command: list[str], console: Console
+) -> None:
     """Runs what is not in the store yet."""
-    if study.config.search.sampler != "tpe" and not study.schedule.anything_open():
+    if not source.wants_points() and not study.schedule.anything_open():
         console.print("All runs of this study are in the store already.", highlight=False)
         return
-    console.print(*describe(study), *replaced(study), sep="\n", highlight=False)
+    console.print(*describe(study), *replaced(study), sep="\n", highlight=False, soft_wrap=True)
     console.print(f"  {_tensorboard(study)}", highlight=False, soft_wrap=True)
     console.print("starting Ray, which takes about ten seconds ...", highlight=False)
     with ray_cluster(address):
         check_nodes(study.store)
         needed = trial_bytes(study.specs, study.config.resources, study.data)
-        at_once = slots(study.config.resources, needed)
+        source.slots = slots(study.config.resources, needed)
         place.fetch_runs(study.plan.works)
         record(study, command, nodes())
         bring_checkpoints(study)
-        source: CellSource = WholeGrid()
-        if study.config.search.sampler == "tpe":
-            source = DrawnCells(study, slots=at_once)
-        run_trials(study, source, console, at_once, place.writer, trial_needs(study.config.resources, needed))
+        run_trials(study, source, console, source.slots, place.writer, trial_needs(study.config.resources, needed))
 
 
 def _tensorboard(study: Study) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lidartune.errors import UserError
+from lidartune.report.results import planned_cells
 from lidartune.report.tensorboard import EVENTS_NAME, StudyWriter
 from lidartune.runs.files import is_uri
 from lidartune.runs.mirror import Mirror, cache_folder
@@ -109,7 +110,7 @@ class BucketPlace(Place):
 
     def writer(self) -> StudyWriter:
         plan = json.loads((self.study_folder / "plan.json").read_text(encoding="utf-8"))
-        self.fetch_runs({str(role["run"]) for cell in plan["cells"] for role in cell["roles"].values()})
+        self.fetch_runs({str(role["run"]) for cell in planned_cells(plan) for role in cell["roles"].values()})
         with self._busy:
             self._writer = _LaterWriter(self.study_folder, self.folder / "runs")
         return self._writer

@@ -12,10 +12,11 @@ from lidartune.transfer.plan import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run to carry out, until all these epochs of it are in the store."""
+    """A run to carry out, until all these epochs of it are in the store, `untested` ones without their test scores."""
 
     spec: RunSpec
     epochs: tuple[int, ...]
+    untested: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class Schedule:
         self._in_store = in_store
         self._epoch_cost = epoch_cost
         self._there = dict(there or {})
+        self._untested: set[tuple[str, int]] = set()  # what is known to be there, but perhaps without test scores
         self._reached: dict[str, int] = {}
         self._running: set[str] = set()
         self._cells = 0
@@ -58,6 +60,8 @@ class Schedule:
         self._children: dict[str, list[str]] = {}
         self._chains: dict[str, float] = {}
         self.failures: dict[str, Failure] = {}
+        self.dropped: set[str] = set()
+        """Runs that a search has given up: neither done nor failed, and not carried out any further."""
 
     @property
     def running(self) -> int:
@@ -81,9 +85,16 @@ class Schedule:
 
     def is_there(self, run: str, epoch: int) -> bool:
         """Whether this milestone exists. The store is asked once; then announcements count, until the trial ends."""
-        if (run, epoch) not in self._there:
-            self._there[run, epoch] = self._in_store(run, epoch)
-        return self._there[run, epoch]
+        key = run, epoch
+        tested = run not in self._plan.works or epoch in self._plan.works[run].tested
+        if tested and key in self._untested:  # wanted with its test scores now
+            self._untested.discard(key)
+            self._there.pop(key, None)
+        if key not in self._there:
+            self._there[key] = self._in_store(run, epoch)
+        if not tested:
+            self._untested.add(key)
+        return self._there[key]
 
     def next(self) -> Job | None:
         """The ready run with the longest chain behind it, now counted as running; None where none is ready."""
@@ -94,7 +105,8 @@ class Schedule:
         del self._ready[best]
         self._running.add(best)
         work = self._plan.works[best]
-        return Job(spec=work.spec, epochs=tuple(sorted(work.epochs)))
+        untested = tuple(sorted(work.epochs - work.tested))
+        return Job(spec=work.spec, epochs=tuple(sorted(work.epochs)), untested=untested)
 
     def announce(self, run: str, epoch: int, *, kept: bool = True) -> None:
         """An epoch has been committed; `kept` makes it a milestone from which others may start."""
@@ -102,6 +114,14 @@ class Schedule:
         if kept:
             self._there[run, epoch] = True
             self._make_ready(self._children.get(run, ()))
+
+    def drop(self, runs: Iterable[str]) -> None:
+        """Gives runs up: they do not go out any more, and those that run are expected to end soon."""
+        for run in runs:
+            self.dropped.add(run)
+            self._open.pop(run, None)
+            self._ready.pop(run, None)
+        self._chains = {}
 
     def end(self, run: str, failure: Failure | None = None) -> None:
         """The run's trial is over; what it left is read from the store, since a lost worker's word may be lost too."""
@@ -123,8 +143,9 @@ class Schedule:
 
     def _keep_up(self) -> None:
         """Takes note of cells that have been added to the plan."""
-        if len(self._plan.roles) != self._cells:
-            self._cells = len(self._plan.roles)
+        cells = len(self._plan.roles) + len(self._plan.searched)
+        if cells != self._cells:
+            self._cells = cells
             self._children = {}
             for run, work in self._plan.works.items():
                 if work.spec.start:
@@ -154,7 +175,9 @@ class Schedule:
                 self._ready[run] = None
 
     def _is_open(self, run: str) -> bool:
-        return run not in self.failures and not all(self.is_there(run, e) for e in self._plan.works[run].epochs)
+        if run in self.failures or run in self.dropped:
+            return False
+        return not all(self.is_there(run, epoch) for epoch in self._plan.works[run].epochs)
 
     def _startable(self, run: str) -> bool:
         start = self._plan.works[run].spec.start

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from lidartune.errors import UserError
@@ -13,7 +15,15 @@ from lidartune.tuning.schedule import Failure, Schedule
 
 
 class CellSource(Protocol):
-    """Where cells come from while the study runs."""
+    """Where cells come from while the study runs; `slots` may be under way at once."""
+
+    slots: int
+
+    def wants_points(self) -> bool:
+        """Whether it will add cells that no one has asked for yet."""
+
+    def epochs_to_come(self) -> int:
+        """About how many epochs the cells take that it will add."""
 
     def draw(self) -> bool:
         """Adds more cells to the plan; False when there will be no more, or none before others are done."""
@@ -21,15 +31,29 @@ class CellSource(Protocol):
     def settle(self) -> None:
         """Takes note of the cells that have been finished since the last call."""
 
+    def stops(self, run: str, epoch: int) -> bool:
+        """Whether a run is given up after this epoch, which is committed; asked at each one."""
+
 
 class WholeGrid:
     """All cells are in the plan from the start."""
+
+    slots = 0
+
+    def wants_points(self) -> bool:
+        return False
+
+    def epochs_to_come(self) -> int:
+        return 0
 
     def draw(self) -> bool:
         return False
 
     def settle(self) -> None:
         return
+
+    def stops(self, run: str, epoch: int) -> bool:
+        return False
 
 
 class RunSearch(Searcher):
@@ -69,7 +93,15 @@ class RunSearch(Searcher):
         if job is None:
             return None if self._schedule.running else Searcher.FINISHED
         self._trials[trial_id] = job.spec.folder
-        return {"spec": job.spec.as_dict(), "epochs": list(job.epochs)}
+        return {"spec": job.spec.as_dict(), "epochs": list(job.epochs), "untested": list(job.untested)}
+
+    def stops(self, run: str, epoch: int) -> bool:
+        """Whether the source of cells gives up a run after this epoch."""
+        try:
+            return self._source.stops(run, epoch)
+        except UserError as reason:
+            self.halted = self.halted or reason
+            return False
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if "kept" in result:
@@ -88,6 +120,8 @@ class RunSearch(Searcher):
     def _failure(self, run: str, trial_id: str, result: dict[str, Any], error: bool) -> Failure | None:
         if "halts" in result:
             raise UserError(**dict(result["halts"]))
+        if run in self._schedule.dropped:
+            return None
         if "failure" in result:
             return Failure(kind="failed", message=result["failure"], log=self._keep_log(run, result["log"]))
         if error or "finished" not in result:
@@ -104,3 +138,18 @@ class RunSearch(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_metric": self._metric, "_mode": self._mode}
+
+
+class GivenUp(FIFOScheduler):
+    """Stops the runs that the source of cells gives up, and no others: what others start from is never one of them."""
+
+    def __init__(self, search: RunSearch):
+        super().__init__()
+        self._search = search
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        stops = "epoch" in result and self._search.stops(str(trial), result["epoch"])
+        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}

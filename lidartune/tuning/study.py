@@ -81,7 +81,12 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None, store
     whole = plan if plan.works else _whole_plan(config, data)
     pace = Pace(store, (work.spec for work in whole.works.values()), config.resources)
     there = _asked_at_once(store, plan) if is_uri(store.results) else {}
-    schedule = Schedule(plan, lambda run, epoch: not missing_epochs(store, run, [epoch]), pace.epoch_cost, there)
+
+    def in_store(run: str, epoch: int) -> bool:
+        work = plan.works.get(run)
+        untested = work.epochs - work.tested if work else ()
+        return not missing_epochs(store, run, [epoch], untested=untested)
+
     return Study(
         config=config,
         stated=stated,
@@ -90,7 +95,7 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None, store
         excluded=excluded,
         results=results,
         store=store,
-        schedule=schedule,
+        schedule=Schedule(plan, in_store, pace.epoch_cost, there),
         pace=pace,
     )
 
@@ -111,15 +116,11 @@ def _asked_at_once(store: Store, plan: Plan) -> dict[tuple[str, int], bool]:
 
 def describe(study: Study) -> list[str]:
     """What the study is and what is left of it, in a few lines."""
+    if study.config.search.sampler != "grid":
+        from lidartune.tuning.searched import describe_search  # which reads its points, and they are a study's
+
+        return describe_search(study)
     plan, config = study.plan, study.config
-    of_data = study.data.notes if study.data else ()
-    notes = [f"  {note}" for note in (*config.notes, *_checkpoint_notes(study), *of_data)]
-    if config.search.sampler == "tpe":
-        return [
-            f"study {config.name}: {config.search.trials} settings drawn, each on {len(config.grid.seed)} seeds; "
-            f"the whole grid would be {len(study.whole.roles)} cells and {study.whole.updates():,} updates",
-            *notes,
-        ]
     epochs = sum(max(work.epochs) for work in plan.works.values())
     left = study.schedule.epochs_left()
     pretraining, alone = plan.pretraining_epochs()
@@ -133,14 +134,20 @@ def describe(study: Study) -> list[str]:
         f"  pretraining: {pretraining} epochs, shared; {alone} if each cell pretrained by itself",
         *(f"  {count} combinations left out: {reason}" for reason, count in reasons.items()),
         *ladder_lines(plan.rungs, plan.rungs_excluded, plan.ladder_runs()),
-        *notes,
+        *notes(study),
     ]
+
+
+def notes(study: Study) -> list[str]:
+    """What a person should know of the study's data and networks before it starts."""
+    of_data = study.data.notes if study.data else ()
+    return [f"  {note}" for note in (*study.config.notes, *_checkpoint_notes(study), *of_data)]
 
 
 def replaced(study: Study) -> list[str]:
     """A note where a study of this name had cells that are not in this one: its report will be written over."""
     path = study.folder / "plan.json"
-    if not path.exists() or study.config.search.sampler == "tpe":
+    if not path.exists() or study.config.search.sampler != "grid":
         return []
     before = json.loads(path.read_text(encoding="utf-8"))["cells"]
     now = json.loads(json.dumps(study.plan.as_dict([])))["cells"]

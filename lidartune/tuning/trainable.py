@@ -36,7 +36,7 @@ def run_trial(config: dict[str, Any], *, study: str, results: str) -> None:
     """
     try:
         spec = RunSpec.from_dict(config["spec"])
-        _trajectory(spec, study, results).carry_out(config["epochs"], _report)
+        _trajectory(spec, study, results).carry_out(config["epochs"], _report, untested=config["untested"])
         tune.report({"epoch": max(config["epochs"]), "finished": True})
     except CannotWrite as error:
         tune.report({"epoch": -1, "halts": list(error.parts().items())})

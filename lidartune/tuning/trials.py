@@ -16,7 +16,7 @@ from lidartune.report.tensorboard import StudyWriter
 from lidartune.runs.spec import RunSpec
 from lidartune.tuning.lost import LOST_WORKER_RETRIES, LostWorkers
 from lidartune.tuning.progress import StudyProgress
-from lidartune.tuning.search import CellSource, RunSearch
+from lidartune.tuning.search import CellSource, GivenUp, RunSearch
 from lidartune.tuning.study import Study
 from lidartune.tuning.trainable import run_trial
 from lidartune.whole_file import write_whole
@@ -48,7 +48,9 @@ def run_trials(
         return f"{study.uri}/logs/{run}.txt"
 
     work = tune.with_parameters(trainable, study=json.dumps(as_dict(study.config)), results=study.store.results)
-    progress = StudyProgress(console, make_writer, study.schedule.epochs_left)
+    progress = StudyProgress(
+        console, make_writer, lambda: study.schedule.epochs_left() + source.epochs_to_come()
+    )
     lost = LostWorkers(console)
     search = RunSearch(study.schedule, source, keep_log, lost.words)
     with tempfile.TemporaryDirectory(prefix="lidartune-") as scratch, progress:
@@ -57,6 +59,7 @@ def run_trials(
             tune_config=tune.TuneConfig(
                 search_alg=search,
                 num_samples=-1,
+                scheduler=GivenUp(search),
                 max_concurrent_trials=at_once,
                 reuse_actors=True,
                 trial_name_creator=_run_name,

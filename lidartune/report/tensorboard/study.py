@@ -16,6 +16,7 @@ from lidartune.report.results import (
     cell_key,
     is_run_name,
     load_study,
+    planned_cells,
     read_plan,
     study_results,
 )
@@ -47,7 +48,7 @@ class StudyWriter:
         self._plan = read_plan(self._study_folder)
         folder = self._study_folder / "tensorboard"
         classes = [plain_name(name) for name in self._plan["classes"]]
-        runs = {str(role["run"]) for cell in self._plan["cells"] for role in cell["roles"].values()}
+        runs = {str(role["run"]) for cell in planned_cells(self._plan) for role in cell["roles"].values()}
         self.names = readable_names(filter(is_run_name, runs))
         self._runs = {run: RunEvents(self._runs_root / run, folder / name, classes) for run, name in self.names.items()}
         for events in self._runs.values():
