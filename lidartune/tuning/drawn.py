@@ -33,11 +33,14 @@ class DrawnCells:
     Optuna's studies are rebuilt from that file and the store at each start, and written out for `optuna-dashboard`:
     the store is the one truth. With `search.judged` the cells that the search ends with come last.
 
+    Args:
+        judges: whether the cells that `search.judged` asks for are added at the end.
+
     Attributes:
         slots: how many points may be under way at once; 0 until somebody says so.
     """
 
-    def __init__(self, study: Study):
+    def __init__(self, study: Study, *, judges: bool = True):
         self._study, self._search, self.slots = study, study.config.search, 0
         self.points = Points(study)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -48,7 +51,7 @@ class DrawnCells:
             stage: _Sampler(study, self.points, space, storage) for stage, space in self.points.spaces.items()
         }
         self._settled: set[int] = set()
-        self._judged = False
+        self._judged = not judges or study.config.search.judged is None
         self._judging = epochs_of_judging(study)
         self._written = -np.inf
         for point in self.points.all:
@@ -67,7 +70,7 @@ class DrawnCells:
             stage = min(open_stages, key=lambda stage: len(self.points.of(stage)))
             if self._stages[stage].draw() is not None:
                 return True
-        if under_way or self._judged or self._search.judged is None:
+        if under_way or self._judged:
             return False
         return self._judge()
 
