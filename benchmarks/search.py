@@ -21,9 +21,11 @@ from rich.console import Console
 from lidartune.config import StudyConfig, from_dict
 from lidartune.transfer.data import open_study_data
 from lidartune.transfer.gap import t_interval
-from lidartune.tuning.cluster import ray_cluster
+from lidartune.tuning.cluster import ray_cluster, trial_needs
 from lidartune.tuning.drawn import DrawnCells
-from lidartune.tuning.study import open_study, record
+from lidartune.tuning.footprint import trial_bytes
+from lidartune.tuning.place import Place, open_place
+from lidartune.tuning.study import Study, open_study, record
 from lidartune.tuning.trials import run_trials
 
 EPOCHS, UPDATES = 9, 6
@@ -83,12 +85,17 @@ def study(sampler: str, seed: int, points: int) -> StudyConfig:
 
 def carry_out(config: StudyConfig, results: Path, console: Console) -> list[tuple[int, float | None]]:
     """Runs a search, or goes on with it: of each point, in the order in which they were drawn, updates and value."""
-    opened = open_study(config, results, open_study_data(config))
-    source = DrawnCells(opened, judges=False)
+    with open_place(str(results), config.name) as place:
+        return _carry_out(open_study(config, results, open_study_data(config), place.store), place, console)
+
+
+def _carry_out(opened: Study, place: Place, console: Console) -> list[tuple[int, float | None]]:
+    source, config = DrawnCells(opened, judges=False), opened.config
     source.slots = 1
     if source.wants_points() or opened.schedule.anything_open():
         record(opened, [])
-        run_trials(opened, source, console, 1)
+        needed = trial_bytes(opened.specs, config.resources, opened.data)
+        run_trials(opened, source, console, 1, place.writer, trial_needs(config.resources, needed))
     points = source.points
     return [(max(points.curve(point), default=0) * UPDATES, points.value(point)) for point in points.all]
 

@@ -197,7 +197,7 @@ def planned_cells(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def cell_key(entry: dict[str, Any]) -> Key:
-    """The key of a cell of plan.json; a recipe that a search has drawn is named with the backbone: `cenet (point-3)`."""
+    """The key of a cell of plan.json; a recipe that a search has drawn stands with the backbone: `cenet (point-3)`."""
     variant = entry.get("variant")
     return (
         plain_name(entry["backbone"]) + (f" ({plain_name(variant['name'])})" if variant else ""),

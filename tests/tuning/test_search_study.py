@@ -69,7 +69,8 @@ def test_a_search_that_is_killed_goes_on_to_its_end(tmp_path: Path) -> None:
 
     report = tmp_path / "search-smoke" / "report"
     gap = pd.read_csv(report / "gap.csv")
-    assert set(gap["status"]) == {"done"} and set(gap["seeds_done"]) == {3} and "default" in set(gap["recipe"])
+    assert set(gap["status"]) == {"done"} and set(gap["seeds_done"]) == {3}
+    assert "squeezesegv2" in set(gap["backbone"]) and gap["backbone"].str.contains("(point-", regex=False).sum() == 2
     table = pd.read_csv(report / "points.csv")
     assert len(table) == 5 and set(table["status"]) <= {"done", "stopped"} and table["learning_rate"].notna().all()
     judged = pd.read_csv(report / "judged.csv")
