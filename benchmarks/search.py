@@ -4,9 +4,9 @@
 
 Both are whole searches as study/run_search.py carries them out, one point at a time, without the judging at the end.
 Random search trains `points` points to their last epoch; TPE with asha gets as many updates on real scans, and stops
-points early. A seed is that of the search and that of the training, the same for both, so that they are paired; equal
-points are trained once, since both work in one store. Compared is the best real validation mIoU among points that were
-finished within the budget: what a search would choose from. Run again, it goes on where it was.
+points early. Both train with the same seed and share the pretrainings in one store, so that they are paired; they draw
+by seeds of their own, or one would find the other's first points trained already. Compared is the best real validation
+mIoU among points that were finished within the budget: what a search would choose from. Run again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ WORLD = {
 
 def study(sampler: str, seed: int, points: int) -> StudyConfig:
     """One search: its name says which."""
+    drawn_by = seed if sampler == "random" else seed + 1000
     fresh = [seed + more for more in (100, 200, 300)]  # for the judging that does not take place
     trials = points * (MORE_POINTS if sampler != "random" else 1)
     return from_dict(
@@ -69,7 +70,7 @@ def study(sampler: str, seed: int, points: int) -> StudyConfig:
                 "seed": [seed],
             },
             "search": SAMPLERS[sampler]
-            | {"trials": trials, "seed": seed, "space": SPACE, "judged": {"seeds": fresh}},
+            | {"trials": trials, "seed": drawn_by, "space": SPACE, "judged": {"seeds": fresh}},
             "recipe": {
                 "updates_per_epoch": UPDATES,
                 "batch_size": 2,

@@ -176,6 +176,9 @@ class _Sampler:
         """Ends a point's trial: with its value, as pruned where asha stopped it, else as failed."""
         if point.number not in self._trials:
             return
+        for epoch, score in self._points.curve(point).items():
+            if epoch < self._study.config.finetune_epochs:
+                self.would_stop(point, epoch, score)  # of runs that were there already: asha compares others with them
         name, _ = self._trials.pop(point.number)
         value = self._points.value(point)
         result = None if value is None else {METRIC: value}

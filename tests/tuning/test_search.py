@@ -154,6 +154,21 @@ def test_what_asha_decided_is_kept_and_noted_as_it_was(tiny_world: WorldFolder, 
         assert any(t.state == optuna.trial.TrialState.PRUNED for t in there)
 
 
+def test_points_that_others_had_trained_already_compete_too(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    carry_out(search_config(tiny_world, trials=4), tmp_path)  # without asha: every point to its end
+    trials = carry_out(search_config(tiny_world, trials=6, **ASHA), tmp_path)
+    again = open_search(search_config(tiny_world, trials=6, **ASHA), tmp_path)[1]
+    for source in (trials.source, again):
+        for stage, sampler in source._stages.items():
+            noted = [t for t in sampler._optuna_study.get_trials() if "completed_rung_0" in t.system_attrs]
+            assert len(noted) == 3 == len(source.points.of(stage))
+    (tmp_path / "tiny" / "search.json").unlink()  # drawn anew, and all of it is in the store
+    trials = carry_out(search_config(tiny_world, trials=4, **ASHA), tmp_path)
+    assert not any(point.stopped for point in trials.source.points.all[:4])
+    for sampler in trials.source._stages.values():
+        assert all("completed_rung_0" in t.system_attrs for t in sampler._optuna_study.get_trials())
+
+
 # -- the end --------------------------------------------------------------------------------------------------------
 
 
