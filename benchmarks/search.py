@@ -6,7 +6,8 @@ Both are whole searches as study/run_search.py carries them out, one point at a 
 Random search trains `points` points to their last epoch; TPE with asha gets as many updates on real scans, and stops
 points early. Both train with the same seed and share the pretrainings in one store, so that they are paired; they draw
 by seeds of their own, or one would find the other's first points trained already. Compared is the best real validation
-mIoU among points that were finished within the budget: what a search would choose from. Run again, it goes on where it was.
+mIoU among points that were finished within the budget: what a search would choose from. Run again, it goes on where it
+was.
 """
 
 from __future__ import annotations
