@@ -34,7 +34,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "random": {"sampler": "random", "scheduler": "none"},
     "tpe + asha": {"sampler": "tpe", "scheduler": "asha", "grace_epochs": 1, "reduction_factor": 3},
 }
-MORE_POINTS = 3
+MORE_POINTS = 5
 """TPE with asha may draw so many times the points of random search; those past the budget do not count."""
 SPACE = {
     "finetuning": {
