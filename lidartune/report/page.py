@@ -54,7 +54,7 @@ def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequenc
         ("The ladder", "".join(map(_table, ladder_text(results, sentences=True))) + _figures(drawn, "ladder")),
         ("Class by class", _figures(drawn, "classes", "confusion") + _classes(texts["per_class"], frames["gap"])),
         ("One scan", _pictures(pictures)),
-        ("The search", _figures(drawn, "search")),
+        ("The search", _figures(drawn, "search") + tables("points")),
         ("Ranking and speed", tables("ranking", "learning", "forgetting", "ceilings", "cost")),
         ("Every cell", tables("cells")),
         ("Left out", _excluded(results) + _not_drawn(drawn)),

@@ -138,8 +138,8 @@ def study_results(plan: dict[str, Any], study_folder: Path, runs: Path) -> Study
 
 
 def _study(study_folder: Path, runs: Path, plan: dict[str, Any]) -> StudyResults:
-    failures = {run: f for run, f in _optional_json(study_folder / "failures.json").items() if isinstance(f, dict)}
-    manifest = _optional_json(study_folder / "manifest.json")
+    failures = {run: f for run, f in optional_json(study_folder / "failures.json").items() if isinstance(f, dict)}
+    manifest = optional_json(study_folder / "manifest.json")
     classes = tuple(plain_name(c) for c in plan["classes"])
     scored = _read_scores(plan, runs, len(classes))
     cells = [_cell(entry, scored, failures) for entry in plan["cells"]]
@@ -299,7 +299,7 @@ def read_plan(study_folder: Path) -> dict[str, Any]:
     return plan
 
 
-def _optional_json(path: Path) -> dict[str, Any]:
+def optional_json(path: Path) -> dict[str, Any]:
     """A JSON object, or {} where the file is not there or not whole: the report then goes on with what it has."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

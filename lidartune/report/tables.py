@@ -15,6 +15,7 @@ from lidartune.report.effects import effects_table, effects_text
 from lidartune.report.label_efficiency import label_efficiency_table, label_efficiency_text
 from lidartune.report.ladder import ladder_table, ladder_text
 from lidartune.report.learning import learning_table, learning_text
+from lidartune.report.points import points_table, points_text
 from lidartune.report.ranking import ranking_table, ranking_text
 from lidartune.report.results import StudyResults
 from lidartune.report.settings import gap_table, matrix_table
@@ -47,6 +48,7 @@ TABLES = (
     StudyTable(name="effects", frame=effects_table, text=effects_text),
     StudyTable(name="label_efficiency", frame=label_efficiency_table, text=label_efficiency_text),
     StudyTable(name="ranking", frame=ranking_table, text=ranking_text, printed=False),
+    StudyTable(name="points", frame=points_table, text=points_text, printed=False),
     StudyTable(name="learning", frame=learning_table, text=learning_text, printed=False),
     StudyTable(name="forgetting", frame=forgetting_table, text=forgetting_text, printed=False),
     StudyTable(name="ceilings", frame=ceilings_table, text=ceilings_text, printed=False),

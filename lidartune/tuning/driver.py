@@ -18,7 +18,7 @@ from lidartune.report import write_report
 from lidartune.transfer.data import WORLD_MISSING, StudyData, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
-from lidartune.tuning.ended import end_search
+from lidartune.tuning.ended import end_search, write_points
 from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.place import Place, open_place
@@ -58,10 +58,12 @@ def run_study(
             place.fetch_runs(study.plan.works)
             record(study, command)
             place.writer()
+            if isinstance(source, DrawnCells):
+                source.write_file()
+                write_points(study, source.points)
             short = config.search.judged is not None and not console.is_terminal
             report = write_report(study.folder, console=None if short else console)
             if isinstance(source, DrawnCells):
-                source.write_file()
                 end_search(study, source.points, report, console)
     for line in failed_runs(study.schedule.failures):
         console.print(line, highlight=False, soft_wrap=True)

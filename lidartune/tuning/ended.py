@@ -13,21 +13,21 @@ from rich.console import Console
 from lidartune.report.columns import interval_fields
 from lidartune.report.csv_files import write_csv
 from lidartune.report.groups import Group, group_cells, mean_score
+from lidartune.report.points import VALUE
 from lidartune.report.results import StudyResults, load_study
 from lidartune.transfer import gap
 from lidartune.tuning.optuna_file import FILE, importances
 from lidartune.tuning.points import Point, Points
 from lidartune.tuning.searched import WORDS
 from lidartune.tuning.space import Stage
-from lidartune.tuning.study import Study
+from lidartune.tuning.study import Study, write_json
 
 SHOWN_IMPORTANCES = 6
 OWN_RECIPE = "default"  # the study's, beside those that were drawn
 
 
 def end_search(study: Study, points: Points, report: Path, console: Console) -> None:
-    """Writes points.csv, importances.csv and judged.csv beside the report, and prints what they say."""
-    write_csv(points_table(points), report / "points.csv")
+    """Writes importances.csv and judged.csv beside the report, and prints what they and the points say."""
     found = importances(study, points)
     rows = [
         {"points": WORDS[stage], "drawn": name, "importance": share}
@@ -43,17 +43,15 @@ def end_search(study: Study, points: Points, report: Path, console: Console) -> 
     console.print(f"search       optuna-dashboard {study.folder / FILE}", highlight=False, soft_wrap=True)
 
 
-def points_table(points: Points) -> pd.DataFrame:
-    """One row a point: how it ended, its validation score, how far it came, and everything that was drawn."""
+def write_points(study: Study, points: Points) -> None:
+    """Writes points.json for the report: of each point how it ended, its score, and everything that was drawn."""
     rows = []
     for point in points.all:
         value, curve = points.value(point), points.curve(point)
         row: dict[str, Any] = {"point": point.name, "points": WORDS[point.drawn.stage]}
         row |= {"status": _status(points, point), "epochs": max(curve, default=0)}
-        row |= {"validation_miou": np.nan if value is None else value}
-        row |= {name: "" if value is None else value for name, value in point.drawn.values.items()}
-        rows.append(row)
-    return pd.DataFrame(rows).map(lambda value: str(value) if isinstance(value, dict | list | tuple) else value)
+        rows.append(row | {VALUE: value} | point.drawn.values)
+    write_json(study.folder / "points.json", {"points": rows})
 
 
 def judged_table(study: Study, points: Points, results: StudyResults) -> pd.DataFrame:

@@ -248,15 +248,16 @@ def test_a_search_is_drawn_from_a_plain_table(study: tuple[StudyResults, Frames]
     points = pd.DataFrame(
         {
             "backbone": ["a", "b", "a", "b"], "width": [512, 512, 512, 512], "pretrain_epochs": [5, 50, 10, 5],
-            "learning_rate": [1e-4, 1e-3, 1e-2, 1e-1], "value": [0.2, 0.4, np.nan, 0.3],
+            "learning_rate": [1e-4, 1e-3, 1e-2, 1e-1], "validation_miou": [0.2, 0.4, np.nan, 0.3],
         }
     )  # fmt: skip
-    data = rows_of(search, (study[0], study[1] | {"search": points}))
-    assert list(data.columns) == ["backbone", "pretrain_epochs", "learning_rate", "value"]  # one width is no axis
-    assert list(data["value"]) == [0.2, 0.3, 0.4], "the best is drawn last, what is unfinished not at all"
+    data = rows_of(search, (study[0], study[1] | {"points": points}))
+    drawn = ["backbone", "pretrain_epochs", "learning_rate"]
+    assert list(data.columns) == [*drawn, "validation_miou"], "one width is no axis"
+    assert list(data["validation_miou"]) == [0.2, 0.3, 0.4], "the best is drawn last, what is unfinished not at all"
     figure, note = search.draw(data)
     lines = figure.axes[0].collections[0].get_segments()
-    assert len(lines) == 3 and note.startswith("3 cells")
+    assert len(lines) == 3 and note.startswith("3 points")
     assert lines[-1][-1][1] == 1.0 and lines[0][-1][1] == 0.0
     assert lines[1][0][1] == 1.0 and lines[0][0][1] == 0.0, "b above a"
     middle = lines[2][24][1]  # the third upright, 1e-3 between 1e-4 and 1e-1
@@ -265,8 +266,8 @@ def test_a_search_is_drawn_from_a_plain_table(study: tuple[StudyResults, Frames]
 
 @pytest.mark.parametrize("value", [[0.2, np.nan], [0.2, 0.2]])
 def test_a_search_that_has_hardly_begun(study: tuple[StudyResults, Frames], value: list[float]) -> None:
-    points = pd.DataFrame({"width": [512, 512], "value": value})
-    assert "fewer than two cells" in str(search.rows(study[0], study[1] | {"search": points}))
+    points = pd.DataFrame({"width": [512, 512], "validation_miou": value})
+    assert "fewer than two points" in str(search.rows(study[0], study[1] | {"points": points}))
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------------

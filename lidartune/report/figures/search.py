@@ -1,4 +1,4 @@
-"""A search in parallel coordinates: an upright an axis, a line a cell, its value at the last upright."""
+"""A search in parallel coordinates: an upright an axis, a line a point, its value at the last upright."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from lidartune.figure_style import INK, RULE
 from lidartune.report.figures.layout import panels
+from lidartune.report.points import ABOUT, VALUE
 from lidartune.report.results import StudyResults
 
 if TYPE_CHECKING:
@@ -16,18 +17,17 @@ if TYPE_CHECKING:
 
 COLOURS = "cividis"
 MOST_LINES = 300
-VALUE = "value"
 
 
 def rows(results: StudyResults, frames: dict[str, pd.DataFrame]) -> pd.DataFrame | str:
-    """The table `search`: one row a cell, a column an axis with more than one value, and `value`: more is better."""
-    frame = frames.get("search")
+    """The table `points`: one row a point, a column for what was drawn with more than one value, and the score."""
+    frame = frames.get("points")
     if frame is None:
         return "the study is no search"
     frame = frame[frame[VALUE].notna()]
-    axes = [name for name in frame.columns if name != VALUE and frame[name].astype(str).nunique() > 1]
+    axes = [name for name in frame.columns if name not in ABOUT and frame[name].astype(str).nunique() > 1]
     if len(frame) < 2 or not axes:
-        return "the search has fewer than two cells yet that differ and have a value"
+        return "the search has fewer than two points yet that differ and have a value"
     return frame[[*axes, VALUE]].sort_values(VALUE, kind="stable").tail(MOST_LINES)
 
 
@@ -69,7 +69,7 @@ def draw(data: pd.DataFrame) -> tuple[Figure, str]:
     axis.set_ylim(-0.05, 1.05)
     return (
         figure,
-        f"{len(data)} cells; the last upright is what the search looks at: the brighter and thicker, the better.",
+        f"{len(data)} points; the last upright is what the search looks at: the brighter and thicker, the better.",
     )
 
 
