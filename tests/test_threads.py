@@ -14,6 +14,7 @@ from lidartune.streetworld import WorldFolder
 from lidartune.threads import in_order, thread_pool
 from lidartune.training import begin, loop, update
 from lidartune.training.loader import ScanReader
+from lidartune.training.trouble import TrainingDiverged
 from tests.runs.conftest import CELL, open_tiny, tiny_config
 
 
@@ -61,6 +62,6 @@ def test_a_diverged_epoch_leaves_no_thread_reading(tiny_world: WorldFolder, monk
     state = begin.fresh_state(spec, dataset.scans(), reader, device)
     before = threading.active_count()
     monkeypatch.setattr(update, "loss_terms", lambda *_: {"nll": torch.tensor(float("nan"))})
-    with pytest.raises(loop.TrainingDiverged) as raised:
+    with pytest.raises(TrainingDiverged) as raised:
         loop.train_epoch(spec, state, dataset.scans(), reader, device)
     assert threading.active_count() == before, raised.traceback  # which holds what train_epoch held

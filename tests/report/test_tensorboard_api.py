@@ -151,8 +151,10 @@ def test_words_among_numbers_make_an_axis_of_words(tmp_path: Path) -> None:
 def test_hostile_names_stay_names(tmp_path: Path) -> None:
     names = ["ignored", "<script>alert(1)</script>", "../../x", "=cmd()", "\\input{/etc/passwd}", "\ud800\x1b[2J\n"]
     names += [f"class-{n}" for n in range(6, 20)]
-    study = make_study(tmp_path, seeds=(0,), names=names)
-    outside = Path(shutil.copytree(next((study.parent / "runs").glob("*-real-n8-s0-*")), tmp_path / "outside"))
+    results = tmp_path / "a" / "b"
+    results.mkdir(parents=True)
+    study = make_study(results, seeds=(0,), names=names)
+    outside = Path(shutil.copytree(next((study.parent / "runs").glob("*-real-n8-s0-*")), results / "outside"))
 
     def hostile(plan: dict[str, Any]) -> None:
         plan["cells"][0].update(backbone="../../../out<img src=x>\ud800")
@@ -160,8 +162,8 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
 
     edit(study / "plan.json", hostile)
     writer = StudyWriter(study, study.parent / "runs")
-    assert not list(tmp_path.parent.glob("out*"))
-    assert {p.name for p in tmp_path.iterdir()} == {"runs", "demo", "outside"}
+    assert {p.name for folder in (tmp_path, results.parent) for p in folder.iterdir()} == {"a", "b"}
+    assert {p.name for p in results.iterdir()} == {"runs", "demo", "outside"}
     assert f"../{outside.name}" not in writer.names  # what a plan says is no reason to read elsewhere
     api = Api(study / "tensorboard")
     (cell,) = (run for run in api("scalars/tags") if run.startswith("cells/"))

@@ -350,7 +350,7 @@ def test_a_run_is_found_from_inside_the_store(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained.results / "runs")
-    for name in (trained.run, f"./{trained.run}/", f"../runs/{trained.run}", f"file://{trained.folder}"):
+    for name in (trained.run, f"./{trained.run}/", f"../runs/{trained.run}"):
         assert load_trained(name, 1, torch.device("cpu")).epoch == 1
 
 
