@@ -81,7 +81,7 @@ class LocalFiles:
             os.link(f"{self._root}/{work}", target)  # one file under two names: whole as soon as it is there
             return True
         except FileExistsError:
-            return False
+            return _is_one_file(f"{self._root}/{work}", target)  # NFS: its answer was lost, and it was asked again
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
@@ -112,6 +112,13 @@ def _opened(target: str) -> BinaryIO:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         return open(target, "wb")
+
+
+def _is_one_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except FileNotFoundError:  # taken away meanwhile
+        return False
 
 
 def _create(target: str, content: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -135,6 +136,21 @@ def test_a_commit_is_made_where_the_file_system_has_no_links(tmp_path: Path, mon
     files = LocalFiles(tmp_path)
     assert files.write_new("a/b", b"first") and not files.write_new("a/b", b"second")
     assert files.read("a/b") == b"first" and files.names("a") == ["b"]
+
+
+def test_a_commit_whose_answer_is_lost_keeps_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS makes the link, its answer is lost, and the request that is sent again finds the file there."""
+    link = os.link
+
+    def twice(source: str, target: str) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr("os.link", twice)
+    store = Store(tmp_path)
+    store.commit("run", 1, "state", {"weights.safetensors": b"first"})
+    store.commit("run", 1, "state", {"weights.safetensors": b"second"})
+    assert store.read("run", 1, "state", "weights.safetensors") == b"first"
 
 
 # -- what cannot be used says so, in one message, soon --------------------------------------------------------------
