@@ -74,13 +74,15 @@ class Joint:
 
 
 def why_not_joint(joint: Joint, canvas: Sensor, recipe: Recipe) -> str | None:
-    """The reason why a run cannot be trained like this, or None."""
+    """The reason why a run that starts from a milestone cannot be trained like this, or None."""
     if recipe.batch_size < 2:
         return "a batch of one scan has no place for both domains"
     if joint.mixing != "none" and canvas.rows == "ring":
         return "a mixed scan is no whole turn of a sensor: its points have no rings that rows could be"
     if joint.mixing != "none" and recipe.raydrop != "off":
         return "raydrop takes pixels from canvases, and mixed scans are put together before there is a canvas"
+    if joint.teacher is not None and recipe.start.head == "new":
+        return "with a new head (recipe_second_stage.start.head) its teacher would label by random weights"
     return None
 
 

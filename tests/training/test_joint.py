@@ -22,6 +22,7 @@ from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile, open_dataset
 from lidartune.streetworld import WorldFolder
 from lidartune.training import loop
+from lidartune.training.at_start import AtStart
 from lidartune.training.begin import Scans
 from lidartune.training.draws import Batch, epoch_batches, epoch_draws
 from lidartune.training.joint import Joint, Teacher, places, why_not_joint
@@ -80,6 +81,9 @@ def test_a_run_that_cannot_be_trained_so_is_told_why() -> None:
     raydrop = Recipe(batch_size=2, raydrop="global")
     assert "before there is a canvas" in str(why_not_joint(POLARMIX, SENSOR, raydrop))
     assert why_not_joint(SELF_TRAINING, SENSOR, raydrop) is None
+    new_head = Recipe(batch_size=2, start=AtStart(head="new"))
+    assert "random weights" in str(why_not_joint(SELF_TRAINING, SENSOR, new_head))
+    assert why_not_joint(LABELLED, SENSOR, new_head) is None
 
 
 # -- whose scans a batch holds ----------------------------------------------------------------------------------------
