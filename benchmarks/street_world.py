@@ -73,7 +73,7 @@ def remission(results: Path, study: str) -> None:
         scores = []
         for zeroed in (False, True):
 
-            classify = partial(_classify, spec, state, zeroed)
+            classify = partial(_classify, state, zeroed)
             scans = readers["synthetic"].stream(data.domains["synthetic"].test, spec.canvas)
             scores.append(ConfusionMatrix.from_matrix(score_briefly(classify, scans)["points"]).miou())
         costs.append(1 - scores[1] / scores[0])
@@ -81,10 +81,10 @@ def remission(results: Path, study: str) -> None:
     print(f"remission set to 0 costs {100 * np.mean(costs):.0f} % on average, {100 * max(costs):.0f} % at most")
 
 
-def _classify(spec: RunSpec, state: TrainingState, zeroed: bool, scan: PreparedScan) -> np.ndarray:
+def _classify(state: TrainingState, zeroed: bool, scan: PreparedScan) -> np.ndarray:
     kept = scan.canvas.image[REMISSION].copy()
     scan.canvas.image[REMISSION] *= 0.0 if zeroed else 1.0
-    image = predict_image(spec, state, scan, torch.device("cpu"))
+    image = predict_image(state, scan, torch.device("cpu"))
     scan.canvas.image[REMISSION] = kept
     return image
 

@@ -97,12 +97,11 @@ class Ledger:
         """
         run, epoch, recipe = self.spec.folder, state.epoch, self.spec.recipe
         trained = time.perf_counter()
-        scored = self.scored(state)
+        scored = self._scored(state)
         row = self._commit_metrics(scored, state, figures)
-        if epoch > 0 or self.spec.adaptation is not None:  # another epoch 0 is made again at no cost
-            self._commit_state(scored, state)
+        self._commit_state(scored, state)
         if epoch in wanted:
-            self.keep(scored, epoch, tested=epoch not in untested)
+            self._keep(scored, epoch, tested=epoch not in untested)
         seconds = {"train": trained - began, "score": time.perf_counter() - trained}
         scans = updates * recipe.batch_size
         rate = scans / seconds["train"] if scans else 0.0
@@ -119,9 +118,17 @@ class Ledger:
             notes=_notes(state) if epoch == 0 else (),
         )
 
+    def commit_again(self, state: TrainingState, *, tested: bool) -> None:
+        """Commits what is not there, or not any more, of an epoch that was trained and is wanted."""
+        scored = self._scored(state)
+        self._commit_state(scored, state)
+        self._keep(scored, state.epoch, tested=tested)
+
     def _commit_state(self, scored: TrainingState, state: TrainingState) -> None:
         """Commits the state to go on from, and takes away what it stands in for."""
         run, epoch = self.spec.folder, state.epoch
+        if epoch == 0 and self.spec.adaptation is None:  # it is made again at no cost
+            return
         files = pack(state)
         if self.spec.recipe.precise_batchnorm is not None:
             files[SCORED] = packed_tensors(scored.model.state_dict())
@@ -158,7 +165,7 @@ class Ledger:
         self.store.commit(run, epoch, "metrics", files | {"metrics.json": _json(row)})
         return row
 
-    def keep(self, scored: TrainingState, epoch: int, *, tested: bool) -> None:
+    def _keep(self, scored: TrainingState, epoch: int, *, tested: bool) -> None:
         """Marks an epoch as one that stays: by its test scores, or by nothing but that mark."""
         run = self.spec.folder
         if not tested:
@@ -191,14 +198,14 @@ class Ledger:
 
         return counting
 
-    def scored(self, state: TrainingState) -> TrainingState:
+    def _scored(self, state: TrainingState) -> TrainingState:
         """The state whose network is scored: itself, its average, or one with statistics measured anew."""
         reader = self.data.readers[self.spec.domain]
         return scored_state(self.spec, state, self.data.train, reader, self.device)
 
     def _classifier(self, state: TrainingState) -> Classify:
         state.model.eval()
-        return lambda scan: predict_image(self.spec, state, scan, self.device)
+        return lambda scan: predict_image(state, scan, self.device)
 
     def _stream(self, domain: Domain, scans: Sequence[ScanFile]) -> Iterator[PreparedScan]:
         return self.data.readers[domain].stream(scans, self.spec.canvas)

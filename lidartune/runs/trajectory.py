@@ -15,7 +15,7 @@ from lidartune.errors import UserError
 from lidartune.runs.folder import read_run
 from lidartune.runs.ledger import EpochDone, Ledger, RunData
 from lidartune.runs.spec import UNLABELLED, RunSpec, other_domain
-from lidartune.runs.store import Store
+from lidartune.runs.store import Store, missing_epochs
 from lidartune.training.begin import Scans, adapted_state, fresh_state, imported_state, state_from_milestone
 from lidartune.training.checkpoint import pack_inside, unpack_inside
 from lidartune.training.handed_on import HandedOn
@@ -32,20 +32,6 @@ from lidartune.training.state import (
     unpack,
 )
 from lidartune.training.trouble import memory_named
-
-
-def missing_epochs(store: Store, run: str, wanted: Sequence[int], *, untested: Collection[int] = ()) -> list[int]:
-    """The wanted epochs that are not all in the store: their test scores and, but for epoch 0, their weights.
-
-    Args:
-        untested: those of them that are kept without their test scores, as a search's are.
-    """
-    return [
-        epoch
-        for epoch in sorted(wanted)
-        if not (store.stays(run, epoch) if epoch in untested else store.has(run, epoch, "test"))
-        or (epoch > 0 and not store.has(run, epoch, "state"))
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +76,8 @@ class Trajectory:
                     began = time.perf_counter()
                     state = self._begin()
                     announce(self._ledger.commit(state, None, began, wanted, untested))
-                if state.epoch == missing[0] and not self.store.has(run, state.epoch, "test"):
-                    self._ledger.keep(self._ledger.scored(state), state.epoch, tested=state.epoch not in untested)
+                if state.epoch == missing[0] and missing_epochs(self.store, run, missing[:1], untested=untested):
+                    self._ledger.commit_again(state, tested=state.epoch not in untested)
                     announce(EpochDone(epoch=state.epoch, kept=True, scans_per_second=0.0, validation={}))
                 while state.epoch < missing[0]:
                     if self.store.has(run, state.epoch + 1, "metrics"):  # of another attempt, which may be further

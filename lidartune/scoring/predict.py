@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from lidartune.canvas import Canvas, Sensor, neighbours, project, vote
-from lidartune.runs.spec import RunSpec
 from lidartune.scans import ScanFile, read_points
 from lidartune.scoring.images import class_images
 from lidartune.threads import in_order, thread_pool
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def predict_image(spec: RunSpec, state: TrainingState, scan: PreparedScan, device: torch.device) -> np.ndarray:
+def predict_image(state: TrainingState, scan: PreparedScan, device: torch.device) -> np.ndarray:
     """Predicted classes `(H, W)` uint8 of one scan, as `class_images`."""
     return class_images(state.model, state.normalization, [scan.canvas], device)[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lidartune.errors import UserError
 from lidartune.runs.ledger import EpochDone
 from lidartune.runs.store import Kind, Store
 from lidartune.runs.trajectory import Trajectory
+from lidartune.training.state import TrainingState
 from lidartune.training.trouble import TrainingDiverged
 from lidartune.transfer.plan import Milestone
 
@@ -107,6 +109,26 @@ def test_killed_while_it_takes_away_a_state_nothing_is_left_over(
             tiny_study.carry_out(pretraining, tmp_path, [3])
     tiny_study.carry_out(pretraining, tmp_path, [3])
     assert Store(tmp_path).epochs(pretraining.run, "state") == [3]
+
+
+def test_a_state_that_is_taken_away_as_soon_as_it_is_there_is_kept_again(
+    tiny_study: TinyStudy, pretraining: Milestone, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody clears up while the run is at work: it does not wait for ever for what it holds itself."""
+    towards, taken, looks = Trajectory._towards, list[int](), itertools.count()
+
+    def looking(self: Trajectory, target: int, state: TrainingState | None) -> TrainingState | None:
+        assert next(looks) < 20, "it looks again and again"
+        return towards(self, target, state)
+
+    def clear_up(done: EpochDone) -> None:
+        if done.kept and not taken:
+            Store(tmp_path).discard(pretraining.run, done.epoch, "state")
+            taken.append(done.epoch)
+
+    monkeypatch.setattr(Trajectory, "_towards", looking)
+    tiny_study.trajectory(pretraining, tmp_path).carry_out([2], clear_up)
+    assert taken == [2] and results_of(tmp_path, pretraining.run, 2) == results_of(straight, pretraining.run, 2)
 
 
 def test_one_ulp_in_the_kept_state_would_be_seen(
