@@ -50,7 +50,7 @@ def measure_statistics(
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over batches
         norm.train()
-    with closing(reader.unlabelled_stream(scans, sensor)) as stream:
+    with closing(reader.training_stream(scans, sensor)) as stream:
         while batch := list(islice(stream, batch_size)):
             images, masks, _ = to_batch(batch, device)
             network(normalization.apply(images, masks), masks)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from lidartune.canvas import Sensor
 from lidartune.runs.spec import RunSpec, Start
+from lidartune.scans import open_dataset
+from lidartune.streetworld import WorldFolder
 from lidartune.training.freeze import apply_freeze
 from lidartune.training.loader import ScanReader, TrainingScan
 from lidartune.training.loop import train_epoch
@@ -51,8 +53,6 @@ class Noise(ScanReader):
 
     def training_stream(self, scans: Any, *_: object) -> Iterator[TrainingScan]:  # type: ignore[override]
         yield from noise(self._seed, len(scans))
-
-    unlabelled_stream = training_stream  # type: ignore[assignment]
 
 
 def spec_of(backbone: str = "squeezesegv2", **recipe: Any) -> RunSpec:
@@ -308,6 +308,19 @@ def test_precise_statistics_are_the_mean_over_batches_of_each_batch_s_own() -> N
     names = {n for n, t in bits(found.model).items() if not torch.equal(t, state.model.state_dict()[n])}
     assert names and all(n.endswith(("running_mean", "running_var", "num_batches_tracked")) for n in names)
     assert not found.model.training and first.momentum == 0.1
+
+
+def test_precise_statistics_read_no_scan_a_second_time(
+    tiny_world: WorldFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, spec = open_dataset(tiny_world.real, "semantic-kitti"), spec_of(precise_batchnorm=4)
+    reader, scans, state = ScanReader(dataset, memory_bytes=2**28), dataset.scans(), state_of(spec)
+    list(reader.training_stream(scans, spec.canvas))
+    read: list[object] = []
+    monkeypatch.setattr("lidartune.training.loader.read_points", read.append)
+    monkeypatch.setattr(type(dataset), "read", lambda self, scan: read.append(scan))
+    scored_state(spec, state, scans, reader, CPU)
+    assert not read
 
 
 def test_statistics_that_a_policy_fixes_are_not_measured_anew() -> None:
