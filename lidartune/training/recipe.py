@@ -57,7 +57,7 @@ class Recipe:
     `probe_updates` says how many updates freeze policy `probe_then_full` trains the head alone, counted from the run's
     first one. Nothing starts again when the others join: the learning rate goes on as `learning_rate_at` says, so
     that `warmup_updates` up to `probe_updates` warm up the probe only; the optimiser keeps the head's momentum and
-    begins without any for the others.
+    begins without any for the others, or with the milestone's where `start.optimizer` is `kept`.
 
     `dropout` and `batchnorm_momentum` None are the published network's own.
 

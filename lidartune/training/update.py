@@ -38,7 +38,7 @@ def one_update(
     Args:
         weights: class weights `(C,)` on the device.
         others: a lot that goes through the network by itself, after the batch; the loss is the batch's plus
-            `others_weight` times that of these, which is a number of its own, `loss_other`.
+            `others_weight` times that of these. What they add is a number of its own, `loss_other`.
         measured: return too how far the step moves the weights.
 
     Raises:
