@@ -39,3 +39,7 @@ def test_the_next_run_does_not_take_a_kept_milestone_away(tiny_study: TinyStudy,
     carry_out(tiny_study, tmp_path, [1], [1])
     carry_out(tiny_study, tmp_path, [3], [])
     assert store.epochs(run, "state") == [1, 3] and store.epochs(run, "test") == [3]
+
+
+def test_an_untested_epoch_0_is_announced_once(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    assert carry_out(tiny_study, tmp_path, [0, 1], [0, 1]) == [0, 1]
