@@ -98,6 +98,17 @@ def test_of_runs_it_brings_scores_and_timings_with_their_commits_but_no_weights(
     assert here.read("run", 1, "metrics", "metrics.json") == b"[]"
 
 
+@pytest.mark.parametrize("run", ["../../precious", "..", "", ".", "a/../../../precious", "a\\b", "a\0b", "\ud800"])
+def test_a_plan_from_elsewhere_takes_nothing_away_outside_the_mirror(bucket: str, tmp_path: Path, run: str) -> None:
+    mirror = Mirror(remote=S3Files(f"{bucket}/results"), folder=tmp_path / "mirror")
+    kept = [tmp_path / "precious" / "diary.txt", mirror.folder / "tiny" / "plan.json", mirror.folder / "runs/a/b"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    mirror.fetch_runs([run])
+    assert all(path.exists() for path in kept)
+
+
 def test_each_server_and_folder_has_a_mirror_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path))
     places = {cache_folder(uri, "studies") for uri in ("s3://b/results", "s3://b/results/x", "s3://b/results-x")}
