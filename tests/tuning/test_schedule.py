@@ -158,5 +158,22 @@ def test_a_full_disk_halts_the_search_and_a_lost_worker_leaves_its_log(plan: Pla
     assert str(search.halted) == str(UserError("full", where="disk", do="make room"))
 
 
+@pytest.mark.parametrize("reason", [OSError(5, "Input/output error"), KeyError("a mistake of ours")], ids=repr)
+def test_a_store_that_cannot_be_read_halts_the_search_instead_of_losing_a_run(plan: Plan, reason: Exception) -> None:
+    """Tune keeps to itself what is raised there: the study would end without the run, as if all were done."""
+    broken = False
+
+    def store(run: str, epoch: int) -> bool:
+        if broken:
+            raise reason
+        return False
+
+    search = RunSearch(Schedule(plan, store), WholeGrid(), lambda run, log: log)
+    assert isinstance(search.suggest("trial"), dict)
+    broken = True
+    search.on_trial_complete("trial", {"epoch": 7, "finished": True})
+    assert search.halted is reason
+
+
 def words(trial_id: str) -> str:
     return f"Failure # 4\nthe worker of {trial_id} died"
