@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lidartune.errors import UserError
 from lidartune.transfer.plan import Cell, Plan
-from lidartune.tuning.schedule import Failure, Schedule
+from lidartune.tuning.hours import BETWEEN_TRIALS_S, pace_of
+from lidartune.tuning.schedule import Failure, Job, Schedule
 from lidartune.tuning.search import RunSearch, WholeGrid
 from tests.runs.conftest import TinyStudy, open_tiny, tiny_config
 
@@ -129,6 +131,32 @@ def test_the_longest_chain_is_counted_in_seconds_where_they_are_known(plan: Plan
     assert job is not None and job.spec.domain == "synthetic"
     job = Schedule(plan, empty_store, lambda spec: 1.0 if spec.domain == "real" else 0.001).next()
     assert job is not None and job.spec.domain == "real"
+
+
+def test_an_earlier_epoch_that_an_extended_grid_asks_for_is_counted(tiny_world: Any) -> None:
+    """The store has what a pretraining of 5 epochs needed; one of 2 is added, whose weights were not kept."""
+    stored = open_tiny(tiny_config(tiny_world), LONG).plan
+    plan = open_tiny(tiny_config(tiny_world), LONG, SHORT).plan
+    pretraining = plan.roles[SHORT]["pretrained"].run
+    there = stored.works[pretraining].epochs
+    assert there == {5, 6} and plan.works[pretraining].epochs == {2, 3, 5, 6}
+
+    def in_store(run: str, epoch: int) -> bool:
+        return epoch in stored.works[run].epochs if run in stored.works else False
+
+    schedule = Schedule(plan, in_store)
+    assert schedule.epochs_left_of(pretraining) == 3
+    assert schedule.epochs_left() == sum(schedule.epochs_left_of(run) for run in plan.works) >= 3
+    schedule.announce(pretraining, 6)  # what is there already is announced when its trial begins
+    assert schedule.epochs_left_of(pretraining) == 3
+    for epoch, left in ((1, 2), (2, 1), (3, 0)):
+        schedule.announce(pretraining, epoch, kept=epoch > 1)
+        assert schedule.epochs_left_of(pretraining) == left
+
+    known = SimpleNamespace(epoch=lambda spec: 10.0, test=1.0, begin=5.0, score=3.0)
+    pace = SimpleNamespace(seconds=lambda spec: known)
+    job = Job(spec=plan.works[pretraining].spec, epochs=(2, 3, 5, 7))
+    assert pace_of(pace)(job, [2, 7]) == [2 * 10 + 1 + BETWEEN_TRIALS_S, 2 * 10 + 1]  # type: ignore[arg-type]
 
 
 def test_the_store_is_asked_once_however_often_tune_asks(plan: Plan) -> None:
