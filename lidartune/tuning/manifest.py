@@ -91,7 +91,7 @@ def _commit() -> str | None:
     """The commit of the source tree this runs from, with `+changes` where the package was edited; None outside one."""
     package = Path(__file__).parents[1]
     try:
-        _git(package, "ls-files", "--error-unmatch", "tuning/manifest.py")  # not a repository that only holds an environment
+        _git(package, "ls-files", "--error-unmatch", "tuning/manifest.py")  # it may only hold an environment
         return _git(package, "rev-parse", "HEAD") + ("+changes" if _git(package, "status", "--porcelain", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
