@@ -159,7 +159,8 @@ def study_folder(study: str) -> Path:
 
 def _planned_runs(plan: Path, study: str) -> Collection[str]:
     try:
-        cells = json.loads(plan.read_bytes())["cells"]
+        planned = json.loads(plan.read_bytes())
+        cells = [*planned["cells"], *planned.get("searched", [])]
         return {str(role["run"]) for cell in cells for role in cell["roles"].values()}
     except FileNotFoundError:
         raise UserError(
