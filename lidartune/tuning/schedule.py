@@ -53,7 +53,7 @@ class Schedule:
         self._there = dict(there or {})
         self._untested: set[tuple[str, int]] = set()  # what is known to be there, but perhaps without test scores
         self._reached: dict[str, int] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, Job] = {}
         self._cells = 0
         self._open: dict[str, None] = {}
         self._ready: dict[str, None] = {}
@@ -102,15 +102,15 @@ class Schedule:
             return None
         best = max(self._ready, key=self._chain)
         del self._ready[best]
-        self._running.add(best)
         work = self._plan.works[best]
         untested = tuple(sorted(work.epochs - work.tested))
-        return Job(spec=work.spec, epochs=tuple(sorted(work.epochs)), untested=untested)
+        self._running[best] = Job(spec=work.spec, epochs=tuple(sorted(work.epochs)), untested=untested)
+        return self._running[best]
 
     def announce(self, run: str, epoch: int, *, kept: bool = True) -> None:
         """An epoch has been committed; `kept` makes it a milestone from which others may start."""
         self._reached[run] = epoch
-        if kept:
+        if kept and not self._lacks_scores(run, epoch):
             self._there[run, epoch] = True
             self._make_ready(self._children.get(run, ()))
 
@@ -124,7 +124,7 @@ class Schedule:
 
     def end(self, run: str, failure: Failure | None = None) -> None:
         """The run's trial is over; what it left is read from the store, since a lost worker's word may be lost too."""
-        self._running.discard(run)
+        self._running.pop(run, None)
         for epoch in self._plan.works[run].epochs:
             if not self._there.get((run, epoch)):
                 self._there.pop((run, epoch), None)
@@ -177,6 +177,11 @@ class Schedule:
         if run in self.failures or run in self.dropped:
             return False
         return not all(self.is_there(run, epoch) for epoch in self._plan.works[run].epochs)
+
+    def _lacks_scores(self, run: str, epoch: int) -> bool:
+        """Whether the epoch's test scores have been asked for since its trial began, which leaves them out."""
+        job = self._running.get(run)
+        return job is not None and epoch in job.untested and epoch in self._plan.works[run].tested
 
     def _startable(self, run: str) -> bool:
         start = self._plan.works[run].spec.start

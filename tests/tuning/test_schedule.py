@@ -159,6 +159,28 @@ def test_an_earlier_epoch_that_an_extended_grid_asks_for_is_counted(tiny_world: 
     assert pace_of(pace)(job, [2, 7]) == [2 * 10 + 1 + BETWEEN_TRIALS_S, 2 * 10 + 1]  # type: ignore[arg-type]
 
 
+def test_an_epoch_whose_scores_are_asked_for_while_its_run_goes_on_without_them_is_run_again(tiny_world: Any) -> None:
+    """A search keeps epochs untested; a cell that is judged may want one of them with its test scores."""
+    plan = open_tiny(tiny_config(tiny_world), SHORT).plan
+    run, store = plan.roles[SHORT]["pretrained"].run, set[tuple[str, int]]()
+    plan.works[run].tested.discard(2)
+
+    def in_store(run: str, epoch: int) -> bool:
+        return (run, epoch) in store and not (epoch == 2 and 2 in plan.works[run].tested)
+
+    schedule = Schedule(plan, in_store)
+    out = {job.spec.folder: job for job in iter(schedule.next, None)}
+    assert out[run].untested == (2,)
+    plan.add(LONG)
+    plan.works[run].tested.add(2)
+    assert schedule.epochs_left() > 0  # the store is asked for what is wanted now
+    for epoch in out[run].epochs:
+        store.add((run, epoch))
+        schedule.announce(run, epoch)
+    schedule.end(run)
+    assert run in {job.spec.folder for job in iter(schedule.next, None)}
+
+
 def test_the_store_is_asked_once_however_often_tune_asks(plan: Plan) -> None:
     asked: list[tuple[str, int]] = []
 
