@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lidartune.errors import UserError
 from lidartune.report.plain_text import plain_name, visible, visible_texts
 from lidartune.report.scores import DOMAINS, Score, read_score
+from lidartune.runs.folder import is_run_name
 from lidartune.transfer.ladder import ROLE as LADDER
 
 CHECKPOINT = "checkpoint"  # in place of pretraining epochs: an imported network, trained for nobody knows how long
@@ -184,11 +185,6 @@ def _read_scores(plan: dict[str, Any], runs: Path, num_classes: int) -> dict[tup
 
 
 _NO_NAME = "the plan names a run that is no name of a folder"
-
-
-def is_run_name(run: str) -> bool:
-    """A folder in the store: nothing else on this machine is read because a plan says so."""
-    return run == plain_name(run) == Path(run).name and "\\" not in run and run not in ("", "..")
 
 
 def planned_cells(plan: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ import errno
 import os
 import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -14,6 +15,8 @@ from lidartune.errors import UserError
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What file systems say that give a file one name only."""
+IN_USE = (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY)
+"""What they say of a folder in which another attempt, which should be dead, writes or removes meanwhile."""
 
 
 class CannotWrite(UserError):
@@ -39,7 +42,7 @@ class Files(Protocol):
         """Takes a file away, if it is there."""
 
     def remove_folder(self, folder: str) -> None:
-        """Takes away all that is below a folder."""
+        """Takes away all that is below a folder; what another attempt writes into it meanwhile may stay."""
 
 
 class LocalFiles:
@@ -57,38 +60,28 @@ class LocalFiles:
 
     def write(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
-        try:
-            with _opened(target) as file:
-                try:
-                    file.write(content)
-                    file.flush()
-                except OSError:
-                    with suppress(OSError):  # the room that half a file takes
-                        os.unlink(target)
-                    raise
-        except OSError as error:
-            raise CannotWrite(
-                "the results folder cannot be written",
-                where=target,
-                found=error.strerror or error,
-                do="make room, or make it writable, and run the same command again: what is committed stays",
-            ) from None
+        with _explained(target), _opened(target) as file:
+            try:
+                file.write(content)
+                file.flush()
+            except OSError:
+                with suppress(OSError):  # the room that half a file takes
+                    os.unlink(target)
+                raise
 
     def write_new(self, path: str, content: bytes) -> bool:
-        work, target = f"{path}-{uuid.uuid4().hex[:8]}.tmp", f"{self._root}/{path}"
+        name, target = f"{path}-{uuid.uuid4().hex[:8]}.tmp", f"{self._root}/{path}"
+        work = f"{self._root}/{name}"
         try:
-            self.write(work, content)
-            os.link(f"{self._root}/{work}", target)  # one file under two names: whole as soon as it is there
-            return True
-        except FileExistsError:
-            return _is_one_file(f"{self._root}/{work}", target)  # NFS: its answer was lost, and it was asked again
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            return _create(target, content)
+            self.write(name, content)
+            with _explained(target):
+                try:
+                    return _link(work, target) or _create(target, content)
+                except FileExistsError:
+                    return _is_one_file(work, target)  # NFS: its answer was lost, and it was asked again
         finally:
-            with suppress(OSError):
-                self.remove(work)
+            with suppress(UserError):
+                self.remove(name)
 
     def names(self, folder: str) -> list[str]:
         try:
@@ -97,12 +90,30 @@ class LocalFiles:
             return []
 
     def remove(self, path: str) -> None:
-        with suppress(FileNotFoundError):
+        with _explained(f"{self._root}/{path}"), suppress(FileNotFoundError):
             os.unlink(f"{self._root}/{path}")
 
     def remove_folder(self, folder: str) -> None:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(f"{self._root}/{folder}")
+        with _explained(f"{self._root}/{folder}"):
+            try:
+                shutil.rmtree(f"{self._root}/{folder}")
+            except OSError as error:
+                if error.errno not in IN_USE:
+                    raise
+
+
+@contextmanager
+def _explained(target: str) -> Iterator[None]:
+    """What the file system refuses, as one message."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(
+            "the results folder cannot be written",
+            where=target,
+            found=error.strerror or error,
+            do="make room, or make it writable, and run the same command again: what is committed stays",
+        ) from None
 
 
 def _opened(target: str) -> BinaryIO:
@@ -121,12 +132,20 @@ def _is_one_file(one: str, other: str) -> bool:
         return False
 
 
-def _create(target: str, content: bytes) -> bool:
+def _link(file: str, target: str) -> bool:
+    """Gives a file a second name, whole as soon as it is there; False where a file has one name only."""
     try:
-        with open(target, "xb") as file:
-            file.write(content)
-    except FileExistsError:
-        return False
+        os.link(file, target)
+    except OSError as error:
+        if error.errno in NO_LINKS:
+            return False
+        raise
+    return True
+
+
+def _create(target: str, content: bytes) -> bool:
+    with open(target, "xb") as file:
+        file.write(content)
     return True
 
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from lidartune.errors import UserError
 from lidartune.runs.files import is_uri
+from lidartune.runs.folder import is_run_name
 from lidartune.runs.s3 import CONNECTIONS, Entry, S3Files, split_uri
 from lidartune.whole_file import write_whole
 
@@ -48,8 +49,11 @@ class Mirror:
     # -- runs -------------------------------------------------------------------------------------------------------
 
     def fetch_runs(self, runs: Iterable[str]) -> None:
-        """Brings what is small of these runs; what is here and is not there any more is taken away."""
-        wanted = sorted(set(runs))
+        """Brings what is small of these runs; what is here and is not there any more is taken away.
+
+        Names that lead elsewhere, as a plan that others wrote may hold, are left out; the report says so of each.
+        """
+        wanted = sorted(set(filter(is_run_name, runs)))
         missing = [entry for entries in _at_once(self._missing_of, wanted) for entry in entries]
         commits = [entry for entry in missing if entry.path.endswith("/commit.json")]
         _at_once(self._fetch, [entry for entry in missing if entry not in commits])
@@ -155,7 +159,8 @@ def study_folder(study: str) -> Path:
 
 def _planned_runs(plan: Path, study: str) -> Collection[str]:
     try:
-        cells = json.loads(plan.read_bytes())["cells"]
+        planned = json.loads(plan.read_bytes())
+        cells = [*planned["cells"], *planned.get("searched", [])]
         return {str(role["run"]) for cell in cells for role in cell["roles"].values()}
     except FileNotFoundError:
         raise UserError(

@@ -107,7 +107,7 @@ class Store:
                 self.files.write(f"{place}/{path}", content)
                 entries[name] = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         except CannotWrite:
-            with suppress(OSError, UserError):
+            with suppress(UserError):
                 self._remove(place, entries)
             raise
         text = json.dumps({"files": entries}, indent=1, sort_keys=True).encode()
@@ -202,9 +202,17 @@ class Store:
     def _commit(self, run: str, epoch: int, kind: str) -> dict[str, Any] | None:
         content = self.files.read(f"{_place(run, epoch, kind)}/commit.json")
         try:
-            return json.loads(content) if content else None
-        except ValueError:  # cut off while it was written: not committed
+            commit = json.loads(content or b"")
+            return commit if all(map(_is_entry, commit["files"].values())) else None
+        except (ValueError, TypeError, KeyError, AttributeError):  # cut off while it was written: not committed
             return None
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    """What `_put` writes of a file. A path leads nowhere else: what it names is read, and may be taken away."""
+    path = entry["path"]
+    plain = isinstance(path, str) and path not in ("", "..") and not {"/", "\\", "\0"} & set(path)
+    return plain and isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)
 
 
 def _place(run: str, epoch: int, kind: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 
 from lidartune.backbones.cost import parameters
@@ -10,6 +11,7 @@ from lidartune.runs.spec import DOMAINS, RunSpec
 from lidartune.transfer.data import StudyData
 from lidartune.transfer.plan import Plan
 from lidartune.tuning.footprint import averages, optimizer_memories
+from lidartune.tuning.schedule import epochs_to_train
 
 EPOCH_BYTES = 6_500
 """metrics.json, timing.json and their commits, of any run."""
@@ -36,8 +38,7 @@ def study_bytes(plan: Plan, in_store: Callable[[str, int], bool], data: StudyDat
         missing = [epoch for epoch in work.epochs if not in_store(run, epoch)]
         if not missing:
             continue
-        done = max((epoch for epoch in work.epochs if epoch not in missing), default=0)
-        epochs = max(0, max(missing) - done) + 1
+        epochs = epochs_to_train(work.epochs, partial(in_store, run)) + 1
         pictures = len(DOMAINS) * 2 * PICTURE_BYTES_PER_PIXEL * work.spec.canvas.height * work.spec.canvas.width
         total += RUN_BYTES + epochs * (EPOCH_BYTES + EVENTS_BYTES)
         total += pictures * (len(missing) + epochs / PICTURES_EVERY_EPOCHS) + blocks * BLOCK_BYTES * len(missing)

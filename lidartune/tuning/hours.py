@@ -41,13 +41,13 @@ def pace_of(pace: Pace) -> Callable[[Job, list[int]], list[float]]:
     def seconds(job: Job, missing: list[int]) -> list[float]:
         known = pace.seconds(job.spec)
         assert known is not None, "only asked where every kind is known"
-        there = [epoch for epoch in job.epochs if epoch not in missing]
-        before = max((epoch for epoch in there if epoch < missing[0]), default=0)
-        took = []
-        for epoch in missing:
-            took.append((epoch - before) * known.epoch(job.spec) + known.test)
+        took, before = [], 0
+        for epoch in job.epochs:
+            if epoch in missing:
+                took.append((epoch - before) * known.epoch(job.spec) + known.test)
             before = epoch
-        took[0] += BETWEEN_TRIALS_S + (0.0 if there else known.begin + known.score)
+        begun = len(missing) < len(job.epochs)
+        took[0] += BETWEEN_TRIALS_S + (0.0 if begun else known.begin + known.score)
         return took
 
     return seconds

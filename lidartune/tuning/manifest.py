@@ -88,15 +88,16 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the source tree this runs from, with `+changes` where it was edited; None outside one."""
-    folder = Path(__file__).parent
+    """The commit of the source tree this runs from, with `+changes` where the package was edited; None outside one."""
+    package = Path(__file__).parents[1]
     try:
-        commit = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        changes = subprocess.run(
-            ["git", "-C", str(folder), "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        _git(package, "ls-files", "--error-unmatch", "tuning/manifest.py")  # it may only hold an environment
+        return _git(package, "rev-parse", "HEAD") + ("+changes" if _git(package, "status", "--porcelain", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit + ("+changes" if changes else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git says there; raises where it fails."""
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

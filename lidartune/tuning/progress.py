@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from lidartune.errors import UserError
 from lidartune.processes import duration
 from lidartune.report.tensorboard import StudyWriter
 
@@ -102,7 +103,7 @@ class StudyProgress(Callback):
             self._done += 1
         running.epoch, running.miou = result["epoch"], result["miou"]
         running.scans_per_second = result["scans_per_second"]
-        with suppress(OSError):  # a full disk ends the study elsewhere; all events are written anew at its end
+        with suppress(OSError, UserError):  # what ends the study is seen elsewhere; its end writes all events anew
             if running.run not in self._writer.names:
                 self._writer = self._make_writer()
             self._writer.epoch(running.run, result["epoch"])

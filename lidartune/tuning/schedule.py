@@ -53,7 +53,7 @@ class Schedule:
         self._there = dict(there or {})
         self._untested: set[tuple[str, int]] = set()  # what is known to be there, but perhaps without test scores
         self._reached: dict[str, int] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, Job] = {}
         self._cells = 0
         self._open: dict[str, None] = {}
         self._ready: dict[str, None] = {}
@@ -77,11 +77,10 @@ class Schedule:
         self._keep_up()
         return sum(self.epochs_left_of(run) for run in self._open)
 
-    def epochs_left_of(self, run: str) -> int:
-        """Epochs that this run still lacks, as far as the store and the announcements tell."""
-        epochs = self._plan.works[run].epochs
-        done = [epoch for epoch in epochs if self.is_there(run, epoch)] + [self._reached.get(run, 0)]
-        return max(0, max(epochs) - max(done))
+    def epochs_left_of(self, run: str, until: int | None = None) -> int:
+        """Epochs that this run is still to be trained, as far as the store and the announcements tell."""
+        epochs = [epoch for epoch in self._plan.works[run].epochs if until is None or epoch <= until]
+        return epochs_to_train(epochs, lambda epoch: self.is_there(run, epoch), self._reached.get(run, 0))
 
     def is_there(self, run: str, epoch: int) -> bool:
         """Whether this milestone exists. The store is asked once; then announcements count, until the trial ends."""
@@ -103,15 +102,15 @@ class Schedule:
             return None
         best = max(self._ready, key=self._chain)
         del self._ready[best]
-        self._running.add(best)
         work = self._plan.works[best]
         untested = tuple(sorted(work.epochs - work.tested))
-        return Job(spec=work.spec, epochs=tuple(sorted(work.epochs)), untested=untested)
+        self._running[best] = Job(spec=work.spec, epochs=tuple(sorted(work.epochs)), untested=untested)
+        return self._running[best]
 
     def announce(self, run: str, epoch: int, *, kept: bool = True) -> None:
         """An epoch has been committed; `kept` makes it a milestone from which others may start."""
-        self._reached[run] = max(epoch, self._reached.get(run, 0))
-        if kept:
+        self._reached[run] = epoch
+        if kept and not self._lacks_scores(run, epoch):
             self._there[run, epoch] = True
             self._make_ready(self._children.get(run, ()))
 
@@ -125,7 +124,7 @@ class Schedule:
 
     def end(self, run: str, failure: Failure | None = None) -> None:
         """The run's trial is over; what it left is read from the store, since a lost worker's word may be lost too."""
-        self._running.discard(run)
+        self._running.pop(run, None)
         for epoch in self._plan.works[run].epochs:
             if not self._there.get((run, epoch)):
                 self._there.pop((run, epoch), None)
@@ -179,6 +178,11 @@ class Schedule:
             return False
         return not all(self.is_there(run, epoch) for epoch in self._plan.works[run].epochs)
 
+    def _lacks_scores(self, run: str, epoch: int) -> bool:
+        """Whether the epoch's test scores have been asked for since its trial began, which leaves them out."""
+        job = self._running.get(run)
+        return job is not None and epoch in job.untested and epoch in self._plan.works[run].tested
+
     def _startable(self, run: str) -> bool:
         start = self._plan.works[run].spec.start
         return start is None or self.is_there(start.run, start.epoch)
@@ -187,15 +191,31 @@ class Schedule:
         """How long it takes from where this run stands to the end of the longest chain that starts from it."""
         if run not in self._chains:
             work = self._plan.works[run]
-            cost, left = self._epoch_cost(work.spec), self.epochs_left_of(run)
-            ends = [cost * left]
+            cost = self._epoch_cost(work.spec)
+            ends = [cost * self.epochs_left_of(run)]
             for child in self._children.get(run, ()):
                 start = self._plan.works[child].spec.start
                 if start and child in self._open:
-                    before = max(0, start.epoch - (max(work.epochs) - left))
+                    before = 0 if self.is_there(run, start.epoch) else self.epochs_left_of(run, start.epoch)
                     ends.append(cost * before + self._chain(child))
             self._chains[run] = max(ends)
         return self._chains[run]
+
+
+def epochs_to_train(wanted: Iterable[int], is_there: Callable[[int], bool], reached: int = 0) -> int:
+    """How many epochs a run trains until it has all that are wanted: towards each from the one before it.
+
+    Where a later one is there already, an earlier one is trained all the same: its weights are not kept on the way.
+
+    Args:
+        reached: the epoch where the run stands now.
+    """
+    total = before = 0
+    for epoch in sorted(wanted):
+        if not is_there(epoch):
+            total += epoch - (reached if before < reached <= epoch else before)
+        before = epoch
+    return total
 
 
 def _blocked_by(parent: str, cause: Failure) -> Failure:

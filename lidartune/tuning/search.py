@@ -66,7 +66,7 @@ class RunSearch(Searcher):
         lost_words: what Ray said of the workers that a trial has lost.
 
     Attributes:
-        halted: why no run can go on, such as a full disk; Tune is to be stopped then.
+        halted: why no run can go on, such as a full disk, or an error of this program; Tune is to be stopped then.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class RunSearch(Searcher):
         lost_words: Callable[[str], str] = lambda trial_id: "",
     ):
         super().__init__(metric="epoch", mode="max")
-        self.halted: UserError | None = None
+        self.halted: Exception | None = None
         self._keep_log = keep_log
         self._lost_words = lost_words
         self._schedule = schedule
@@ -114,7 +114,7 @@ class RunSearch(Searcher):
         try:
             self._schedule.end(run, self._failure(run, trial_id, result or {}, error))
             self._source.settle()
-        except UserError as reason:  # raised here, it would reach nobody
+        except Exception as reason:  # raised here, it would reach nobody, and the run would be forgotten
             self.halted = self.halted or reason
 
     def _failure(self, run: str, trial_id: str, result: dict[str, Any], error: bool) -> Failure | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from lidartune.runs.mirror import Mirror, cache_folder
+from lidartune.runs.mirror import Mirror, cache_folder, study_folder
 from lidartune.runs.s3 import S3Files
 from lidartune.runs.store import Store
 
@@ -96,6 +97,30 @@ def test_of_runs_it_brings_scores_and_timings_with_their_commits_but_no_weights(
     store.commit("run", 1, "metrics", {"metrics.json": b"[]"})
     one.fetch_runs(["run"])
     assert here.read("run", 1, "metrics", "metrics.json") == b"[]"
+
+
+def test_the_report_of_a_search_has_the_runs_that_it_went_through(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIDARTUNE_CACHE", str(tmp_path))
+    store = Store(f"{bucket}/results")
+    for run in ("judged", "drawn", "another"):
+        store.write_spec(run, {})
+    cells = {name: [{"roles": {"scratch": {"run": run}}}] for name, run in (("cells", "judged"), ("searched", "drawn"))}
+    store.files.write("tiny/plan.json", json.dumps(cells).encode())
+    folder = study_folder(f"{bucket}/results/tiny")
+    assert Store(folder.parent).runs() == ["drawn", "judged"]
+
+
+@pytest.mark.parametrize("run", ["../../precious", "..", "", ".", "a/../../../precious", "a\\b", "a\0b", "\ud800"])
+def test_a_plan_from_elsewhere_takes_nothing_away_outside_the_mirror(bucket: str, tmp_path: Path, run: str) -> None:
+    mirror = Mirror(remote=S3Files(f"{bucket}/results"), folder=tmp_path / "mirror")
+    kept = [tmp_path / "precious" / "diary.txt", mirror.folder / "tiny" / "plan.json", mirror.folder / "runs/a/b"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    mirror.fetch_runs([run])
+    assert all(path.exists() for path in kept)
 
 
 def test_each_server_and_folder_has_a_mirror_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 from urllib import request
 
 import pytest
 
 from lidartune.errors import UserError
-from lidartune.runs.files import Files, LocalFiles
+from lidartune.runs.files import CannotWrite, Files, LocalFiles
 from lidartune.runs.s3 import S3Files
 from lidartune.runs.store import Store
 from tests.bucket import server
@@ -151,6 +152,65 @@ def test_a_commit_whose_answer_is_lost_keeps_its_files(tmp_path: Path, monkeypat
     store.commit("run", 1, "state", {"weights.safetensors": b"first"})
     store.commit("run", 1, "state", {"weights.safetensors": b"second"})
     assert store.read("run", 1, "state", "weights.safetensors") == b"first"
+
+
+def test_a_disk_that_is_full_at_the_commit_itself_is_said_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other exception would be taken for the run's own failure, and block all that starts from it."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.link", full)
+        with pytest.raises(CannotWrite, match="No space left on device"):
+            store.commit("run", 1, "metrics", {"metrics.json": b"first"})
+    assert not store.has("run", 1, "metrics") and not list(tmp_path.rglob("*.tmp"))
+    store.commit("run", 1, "metrics", {"metrics.json": b"second"})
+    with monkeypatch.context() as patch:
+        patch.setattr("os.unlink", full)
+        with pytest.raises(CannotWrite):
+            store.discard("run", 1, "metrics")
+    assert store.read("run", 1, "metrics", "metrics.json") == b"second"
+
+
+def test_what_a_zombie_writes_while_an_epoch_is_cleared_up_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.commit_inside("run", 1, 10, {"weights": b"1"})
+    with monkeypatch.context() as patch:
+
+        def not_empty(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+        patch.setattr("os.rmdir", not_empty)
+        store.discard_inside("run", 1)
+    assert store.insides("run", 1) == []
+
+
+@pytest.mark.parametrize(
+    "entry", [{"path": "../../../../../diary.txt"}, {"path": ".."}, {"path": 3}, {"sha256": None}, [], "text"]
+)
+def test_a_commit_that_others_wrote_reads_and_removes_nothing_elsewhere(tmp_path: Path, entry: Any) -> None:
+    diary = tmp_path / "diary.txt"
+    diary.write_text("mine")
+    store = Store(tmp_path / "results")
+    store.commit("run", 1, "state", {"state.json": b"{}"})
+    path = tmp_path / "results/runs/run/epoch-000001/state/commit.json"
+    commit = json.loads(path.read_text())
+    commit["files"]["state.json"] = commit["files"]["state.json"] | entry if isinstance(entry, dict) else entry
+    for damaged in (commit, commit["files"], [commit], 3):
+        path.write_text(json.dumps(damaged))
+        assert not store.has("run", 1, "state")
+        with pytest.raises(UserError, match="is not in the store"):
+            store.read("run", 1, "state", "state.json")
+        store.discard("run", 1, "state")
+        assert diary.exists()
+    store.commit("run", 1, "state", {"state.json": b"again"})
+    assert store.read("run", 1, "state", "state.json") == b"again"
 
 
 # -- what cannot be used says so, in one message, soon --------------------------------------------------------------

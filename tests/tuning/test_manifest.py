@@ -76,8 +76,24 @@ def test_the_commit_tells_whether_files_were_edited(tmp_path: Path, monkeypatch:
         subprocess.run([*git, *command], check=True)
     clean = manifest_module._commit()
     assert clean is not None and len(clean) == 40
+    (tmp_path / "my_study.yaml").write_text("a file of the user's, beside the package")
+    assert manifest_module._commit() == clean
     (package / "manifest.py").write_text("two")
     assert manifest_module._commit() == clean + "+changes"
+
+
+def test_the_commit_of_a_repository_that_only_holds_an_environment_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / ".venv" / "lidartune" / "tuning"
+    package.mkdir(parents=True)
+    (package / "manifest.py").write_text("one")
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "somebody's own project"]):
+        subprocess.run([*git, *command], check=True)
+    monkeypatch.setattr(manifest_module, "__file__", str(package / "manifest.py"))
+    assert manifest_module._commit() is None
 
 
 NVIDIA_SMI = """#!/bin/sh
@@ -111,4 +127,8 @@ def test_free_memory_is_the_container_s_where_there_is_one(tmp_path: Path, monke
     (tmp_path / "memory.current").write_text("5\n")
     assert free_memory_bytes() == 1024 * 1024
     (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 2\nfile 3\nactive_file 0\ninactive_file 0\n")
     assert free_memory_bytes() == 995
+    (tmp_path / "memory.current").write_text("990\n")
+    (tmp_path / "memory.stat").write_text("anon 90\nfile 900\nactive_file 400\ninactive_file 500\n")
+    assert free_memory_bytes() == 910, "scans that were read count for nothing: the kernel gives their room back"

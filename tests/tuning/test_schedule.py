@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lidartune.errors import UserError
 from lidartune.transfer.plan import Cell, Plan
-from lidartune.tuning.schedule import Failure, Schedule
+from lidartune.tuning.hours import BETWEEN_TRIALS_S, pace_of
+from lidartune.tuning.schedule import Failure, Job, Schedule
 from lidartune.tuning.search import RunSearch, WholeGrid
 from tests.runs.conftest import TinyStudy, open_tiny, tiny_config
 
@@ -131,6 +133,54 @@ def test_the_longest_chain_is_counted_in_seconds_where_they_are_known(plan: Plan
     assert job is not None and job.spec.domain == "real"
 
 
+def test_an_earlier_epoch_that_an_extended_grid_asks_for_is_counted(tiny_world: Any) -> None:
+    """The store has what a pretraining of 5 epochs needed; one of 2 is added, whose weights were not kept."""
+    stored = open_tiny(tiny_config(tiny_world), LONG).plan
+    plan = open_tiny(tiny_config(tiny_world), LONG, SHORT).plan
+    pretraining = plan.roles[SHORT]["pretrained"].run
+    there = stored.works[pretraining].epochs
+    assert there == {5, 6} and plan.works[pretraining].epochs == {2, 3, 5, 6}
+
+    def in_store(run: str, epoch: int) -> bool:
+        return epoch in stored.works[run].epochs if run in stored.works else False
+
+    schedule = Schedule(plan, in_store)
+    assert schedule.epochs_left_of(pretraining) == 3
+    assert schedule.epochs_left() == sum(schedule.epochs_left_of(run) for run in plan.works) >= 3
+    schedule.announce(pretraining, 6)  # what is there already is announced when its trial begins
+    assert schedule.epochs_left_of(pretraining) == 3
+    for epoch, left in ((1, 2), (2, 1), (3, 0)):
+        schedule.announce(pretraining, epoch, kept=epoch > 1)
+        assert schedule.epochs_left_of(pretraining) == left
+
+    known = SimpleNamespace(epoch=lambda spec: 10.0, test=1.0, begin=5.0, score=3.0)
+    pace = SimpleNamespace(seconds=lambda spec: known)
+    job = Job(spec=plan.works[pretraining].spec, epochs=(2, 3, 5, 7))
+    assert pace_of(pace)(job, [2, 7]) == [2 * 10 + 1 + BETWEEN_TRIALS_S, 2 * 10 + 1]  # type: ignore[arg-type]
+
+
+def test_an_epoch_whose_scores_are_asked_for_while_its_run_goes_on_without_them_is_run_again(tiny_world: Any) -> None:
+    """A search keeps epochs untested; a cell that is judged may want one of them with its test scores."""
+    plan = open_tiny(tiny_config(tiny_world), SHORT).plan
+    run, store = plan.roles[SHORT]["pretrained"].run, set[tuple[str, int]]()
+    plan.works[run].tested.discard(2)
+
+    def in_store(run: str, epoch: int) -> bool:
+        return (run, epoch) in store and not (epoch == 2 and 2 in plan.works[run].tested)
+
+    schedule = Schedule(plan, in_store)
+    out = {job.spec.folder: job for job in iter(schedule.next, None)}
+    assert out[run].untested == (2,)
+    plan.add(LONG)
+    plan.works[run].tested.add(2)
+    assert schedule.epochs_left() > 0  # the store is asked for what is wanted now
+    for epoch in out[run].epochs:
+        store.add((run, epoch))
+        schedule.announce(run, epoch)
+    schedule.end(run)
+    assert run in {job.spec.folder for job in iter(schedule.next, None)}
+
+
 def test_the_store_is_asked_once_however_often_tune_asks(plan: Plan) -> None:
     asked: list[tuple[str, int]] = []
 
@@ -156,6 +206,23 @@ def test_a_full_disk_halts_the_search_and_a_lost_worker_leaves_its_log(plan: Pla
     assert log == words("lost") and search.halted is None
     search.on_trial_complete("full", {"halts": list(UserError("full", where="disk", do="make room").parts().items())})
     assert str(search.halted) == str(UserError("full", where="disk", do="make room"))
+
+
+@pytest.mark.parametrize("reason", [OSError(5, "Input/output error"), KeyError("a mistake of ours")], ids=repr)
+def test_a_store_that_cannot_be_read_halts_the_search_instead_of_losing_a_run(plan: Plan, reason: Exception) -> None:
+    """Tune keeps to itself what is raised there: the study would end without the run, as if all were done."""
+    broken = False
+
+    def store(run: str, epoch: int) -> bool:
+        if broken:
+            raise reason
+        return False
+
+    search = RunSearch(Schedule(plan, store), WholeGrid(), lambda run, log: log)
+    assert isinstance(search.suggest("trial"), dict)
+    broken = True
+    search.on_trial_complete("trial", {"epoch": 7, "finished": True})
+    assert search.halted is reason
 
 
 def words(trial_id: str) -> str:

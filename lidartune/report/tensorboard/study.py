@@ -14,7 +14,6 @@ from lidartune.report.results import (
     Key,
     StudyResults,
     cell_key,
-    is_run_name,
     load_study,
     planned_cells,
     read_plan,
@@ -23,6 +22,7 @@ from lidartune.report.results import (
 from lidartune.report.tensorboard.cells import Overview, cell_events, cell_name
 from lidartune.report.tensorboard.runs import RunEvents
 from lidartune.report.tensorboard.values import EVENTS_NAME, EventsFile
+from lidartune.runs.folder import is_run_name
 from lidartune.transfer.ladder import ROLE as LADDER
 
 CELLS = "cells"  # the folder of the cells' TensorBoard runs
