@@ -154,7 +154,9 @@ def _study(study_folder: Path, runs: Path, plan: dict[str, Any]) -> StudyResults
         updates_per_epoch=int(plan["updates_per_epoch"]),
         finetune_epochs=int(plan["finetune_epochs"]),
         cells=tuple(sorted(cells, key=lambda c: (cell_order(c.key), c.seed))),
-        excluded=tuple(visible_texts(_list(plan.get("excluded")))),
+        excluded=tuple(
+            visible_texts([dict(e) | {"cell": dict(e.get("cell") or {})} for e in _list(plan.get("excluded"))])
+        ),
         failures=visible_texts(failures),
         notes=tuple(notes),
         class_sets=sets,
