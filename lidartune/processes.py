@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -63,11 +63,29 @@ def in_processes(
             report(done, total)
 
 
+@contextmanager
+def beside(work: Callable[[Job], Result], jobs: Sequence[Job], *, processes: int) -> Iterator[Iterator[Result]]:
+    """Results in the order of the jobs, which are worked on beside what the body of `with` does.
+
+    The processes are forks, which begin at once with all that this one has imported: for a process without threads of
+    its own. With one process the work is done in place, as the results are asked for.
+
+    Raises:
+        UserError: a process died.
+    """
+    if processes == 1 or not jobs:
+        yield map(work, jobs)
+        return
+    with _pool(processes, "fork") as pool:
+        with _deaf_to_interrupts():
+            results = pool.map(work, jobs)
+        yield results
+
+
 def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, Result]]:
     waiting: deque[tuple[Job, Future[Result]]] = deque()
     rest = iter(jobs)
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_heed_the_parent)
-    try:
+    with _pool(count, "spawn") as pool:
         first = list(islice(rest, AHEAD * count))
         with _deaf_to_interrupts():  # the processes, which begin here, stay so
             waiting.extend((job, pool.submit(work, job)) for job in first)
@@ -76,6 +94,14 @@ def _spread(work: Callable[[Job], Result], jobs: Iterable[Job], count: int) -> I
             result = future.result()
             waiting.extend((job, pool.submit(work, job)) for job in islice(rest, 1))
             yield job, result
+
+
+@contextmanager
+def _pool(count: int, begin: str) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, and before the body's end is left."""
+    pool = ProcessPoolExecutor(count, mp_context=get_context(begin), initializer=_heed_the_parent)
+    try:
+        yield pool
     except BrokenProcessPool:
         raise UserError(
             "a process that shared the work died",
@@ -97,7 +123,8 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _heed_the_parent() -> None:
-    """When the parent is killed, this process ends too."""
+    """When the parent is killed, this process ends too, and it answers SIGTERM for itself alone."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 

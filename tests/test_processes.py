@@ -16,12 +16,17 @@ import pytest
 
 from lidartune import processes
 from lidartune.errors import UserError
-from lidartune.processes import AHEAD, in_processes
+from lidartune.processes import AHEAD, beside, in_processes
 
 
 def slow_when_even(number: int) -> int:
     time.sleep(0.02 * (number % 2 == 0))
     return number * number
+
+
+def end_at_once(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 def fail_at_three(number: int) -> int:
@@ -38,6 +43,20 @@ def test_results_come_in_the_order_of_the_jobs(processes: int) -> None:
     )
     assert list(results) == [(n, n * n) for n in range(9)]
     assert seen == [(n, 9) for n in range(1, 10)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_work_goes_on_beside_the_body(processes: int) -> None:
+    with beside(slow_when_even, range(9), processes=processes) as results:
+        assert list(results) == [n * n for n in range(9)]
+    with pytest.raises(UserError, match="three"), beside(fail_at_three, range(9), processes=processes) as results:
+        list(results)
+
+
+def test_a_process_beside_that_is_killed_is_one_message() -> None:
+    died = pytest.raises(UserError, match="a process that shared the work died")
+    with died, beside(end_at_once, range(9), processes=2) as results:
+        list(results)
 
 
 def test_jobs_are_taken_only_as_they_are_needed() -> None:

@@ -9,6 +9,8 @@ import click
 from lidartune.cli.console import console
 from lidartune.errors import UserError
 
+MOST_PROCESSES = 4  # there are nine figures, and one takes a third of the time
+
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY [OTHER]...")
@@ -44,7 +46,8 @@ def _one(study: Path, tables: tuple[str, ...], output: Path | None) -> None:
         raise UserError(
             "-o is for comparisons", found="one study", do="leave it out: a report lies in its study's folder"
         )
+    from lidartune.processes import available_processors
     from lidartune.report import write_report
 
-    folder = write_report(study, console=console(), only=tables)
+    folder = write_report(study, console=console(), only=tables, processes=min(MOST_PROCESSES, available_processors()))
     click.echo(f"\nreport  {folder / 'index.html'}")

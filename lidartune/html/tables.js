@@ -8,7 +8,7 @@
     return element;
   };
   const text = (cell) => cell.textContent.trim();
-  const number = (words) => parseFloat(words.replace(/,(?=\d{3})/g, "").replace("\u2212", "-"));
+  const number = (words) => parseFloat(words.replace(/^[<>]/, "").replace(/,(?=\d{3})/g, "").replace("\u2212", "-"));
 
   function compare(one, other, up) {
     const empty = [one, other].map((words) => NOTHING.includes(words) || words === "");

@@ -15,7 +15,7 @@ from lidartune.report.columns import key_fields
 from lidartune.report.committed import committed_json
 from lidartune.report.groups import group_cells
 from lidartune.report.plain_text import plain_name
-from lidartune.report.results import CellResult, StudyResults
+from lidartune.report.results import CHECKPOINT, CellResult, StudyResults
 from lidartune.report.texts import NA, TextTable, count, key_columns
 
 # Stage -> the role whose run it is.
@@ -91,6 +91,8 @@ def cost_table(results: StudyResults) -> pd.DataFrame:
 
 def _spent(results: StudyResults, cell: CellResult, role: str) -> Spent | None:
     place = cell.roles.get(role)
+    if role == "pretrained" and cell.pretrain_epochs == CHECKPOINT:
+        return None  # its run here is its scoring; nobody knows what its training took
     return None if place is None or place.score is None else read_spent(results, place.run, place.epoch)
 
 

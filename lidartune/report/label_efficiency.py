@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ def label_efficiency_table(results: StudyResults) -> pd.DataFrame:
     `worth_<against>` is the number of labelled scans at which training from scratch reaches what fine-tuning has in
     this row, seed by seed: geometric mean and t interval of its logarithm over seeds, n/a where any seed is censored.
     `_beyond` counts the seeds in which the largest number of scans does not reach it, `_below` those in which the
-    smallest does already, `_largest` and `_smallest` say which these are.
+    smallest does already, `_largest` and `_smallest` say which these are: of seeds that end at different numbers the
+    one that is true of all of them.
     """
     rows = []
     families: dict[tuple[Any, ...], list[Group]] = {}
@@ -93,7 +95,7 @@ def _worth_fields(
     censored = beyond + below > 0
     logs = np.full(len(worth), np.nan) if censored else np.log(worth)
     over_seeds = gap.t_interval(logs)
-    scans = sorted({scans for curve in by_seed.values() for scans in curve})
+    own = [list(by_seed.get(cell.seed) or [np.nan]) for cell in group.cells]
     return {
         stem: float(np.exp(over_seeds.mean)),
         f"{stem}_low": float(np.exp(over_seeds.low)),
@@ -101,9 +103,16 @@ def _worth_fields(
         f"{stem}_seeds": int((~np.isnan(worth)).sum()),
         f"{stem}_beyond": beyond,
         f"{stem}_below": below,
-        f"{stem}_smallest": scans[0] if scans else np.nan,
-        f"{stem}_largest": scans[-1] if scans else np.nan,
+        f"{stem}_smallest": _bound([scans[0] for scans in own], worth == 0, max),
+        f"{stem}_largest": _bound([scans[-1] for scans in own], np.isinf(worth), min),
     }
+
+
+def _bound(ends: list[float], censored: gap.Floats, narrowest: Callable[[list[float]], float]) -> float:
+    """Where the seeds that are censored there were: what is true of all of them. Where none is, of all seeds."""
+    there = [end for end, out in zip(ends, censored, strict=True) if out or not censored.any()]
+    there = [end for end in there if not np.isnan(end)]
+    return narrowest(there) if there else np.nan
 
 
 def _worth(results: StudyResults, cell: CellResult, curve: dict[float, float]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,11 @@ from lidartune.report.columns import interval_fields
 from lidartune.report.groups import mean_score, plain_reason
 from lidartune.report.results import CellResult, StudyResults
 from lidartune.report.texts import TextTable, closed, percent, with_half_width
-from lidartune.training.adapt.ladder import LADDER
 from lidartune.transfer import gap
-from lidartune.transfer.ladder import ROLE, reads_real_labels
+from lidartune.transfer.roles import LADDER_ROLE
+
+if TYPE_CHECKING:
+    from lidartune.training.adapt.ladder import Rung
 
 TOP, TOP_LONGER = "real_to_real", "real_to_real_longer"
 """Where the ladder leans: trained on all labelled real scans for as many updates as the pretraining took; and for as
@@ -79,23 +81,38 @@ def rung_results(results: StudyResults) -> list[RungResult]:
     ]
 
 
+def _known(rung: str) -> Rung | None:
+    """The rung of that name; None where this version has none."""
+    from lidartune.training.adapt.ladder import LADDER  # brings what trains: not for studies without a ladder
+
+    found: Rung | None = LADDER.get(rung)  # type: ignore[call-overload]
+    return found
+
+
 def _trains_on(rung: str) -> bool:
-    known = LADDER.get(rung)  # type: ignore[call-overload]
+    known = _known(rung)
     return known is not None and known.joint is not None
+
+
+def _reads_real_labels(rung: str) -> bool:
+    from lidartune.transfer.ladder import reads_real_labels
+
+    known = _known(rung)
+    return rung in _TOPS or (known is not None and reads_real_labels(known))
 
 
 def _rung_result(
     results: StudyResults, key: tuple[str, int, int], rung: str, cells: Sequence[CellResult]
 ) -> RungResult:
-    known = LADDER.get(rung)  # type: ignore[call-overload]
+    known = _known(rung)
     trains_on = _trains_on(rung)
-    role, sentence = _TOPS.get(rung, (ROLE + rung, known.sentence if known else ""))
+    role, sentence = _TOPS.get(rung, (LADDER_ROLE + rung, known.sentence if known else ""))
     top_role, _ = _TOPS[TOP_LONGER if trains_on else TOP]
     score, accuracy, none, accuracy_none, control, top = (
         np.array([figure(results, cell, name) for cell in cells])
         for figure, name in (
-            (_miou, role), (_accuracy, role), (_miou, f"{ROLE}none"), (_accuracy, f"{ROLE}none"), (_miou, _CONTROL),
-            (_miou, top_role),
+            (_miou, role), (_accuracy, role), (_miou, f"{LADDER_ROLE}none"), (_accuracy, f"{LADDER_ROLE}none"),
+            (_miou, _CONTROL), (_miou, top_role),
         )
     )  # fmt: skip
     absent = np.full(len(cells), np.nan)
@@ -106,7 +123,7 @@ def _rung_result(
         pretrain_epochs=key[2],
         rung=rung,
         sentence=sentence,
-        oracle=rung in _TOPS or (known is not None and reads_real_labels(known)),
+        oracle=_reads_real_labels(rung),
         seeds=len(cells),
         status=status,
         reason=reason,

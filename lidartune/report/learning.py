@@ -66,9 +66,13 @@ def _threshold_fields(stem: str, pairs: list[CurvePair], share: float) -> dict[s
 
 
 def curve_pair(results: StudyResults, cell: CellResult) -> CurvePair | None:
-    """Updates and the two validation curves on real, over the epochs that both runs have; None where one is absent."""
+    """Updates and the two validation curves on real, over the epochs that both runs have; None where one is absent or
+    has not come to its end: half a curve has another area and another last score."""
     tuned, scratch = learning_curve(results, cell, "finetuned"), learning_curve(results, cell, "scratch")
     if tuned is None or scratch is None:
+        return None
+    last = cell.roles["finetuned"].epoch
+    if any(last not in curve.epochs for curve in (tuned, scratch)):
         return None
     _, mine, its = np.intersect1d(tuned.epochs, scratch.epochs, return_indices=True)
     pair = tuned.miou["real"][mine], scratch.miou["real"][its]

@@ -117,6 +117,7 @@ def _choice(frames: dict[str, pd.DataFrame]) -> Sentence | None:
             row = rows.loc[rows["difference"].abs().idxmax()]
             interval = row_interval(row.to_dict(), "difference")
             more = _over(interval, int(row["settings"])) + "In the score after fine-tuning, everything else equal."
+            more += f" The largest of {len(rows)} such differences: expect less elsewhere." if len(rows) > 1 else ""
             return Sentence(text=_choice_words(axis, row, interval), more=more, interval=interval)
     return None
 
@@ -167,7 +168,7 @@ def _largest_part(results: StudyResults, groups: list[Group], frames: dict[str, 
     rungs = [row for row in rung_results(results) if row.key in {g.key[:3] for g in groups}]
     candidates = [row for row in rungs if not row.oracle and row.rung != "none" and np.isfinite(row.over_none.mean)]
     if candidates:
-        return _from_ladder(candidates, len({row.key for row in candidates}), _gap_words(whole))
+        return _from_ladder(candidates, len({row.key for row in candidates}), whole)
     more = "What of it is sensor, statistics or shares of classes, `ladder: all` in the study's YAML measures."
     more = _over(whole, settings) + more
     by_class = _by_class(frames["per_class"], groups)
@@ -181,7 +182,7 @@ def _largest_part(results: StudyResults, groups: list[Group], frames: dict[str, 
     )
 
 
-def _from_ladder(candidates: list[RungResult], settings: int, gap_words: str) -> Sentence:
+def _from_ladder(candidates: list[RungResult], settings: int, whole: gap.Interval) -> Sentence:
     """The rung without real labels that brings most, on average over the settings."""
     by_rung: dict[str, list[RungResult]] = {}
     for row in candidates:
@@ -191,14 +192,17 @@ def _from_ladder(candidates: list[RungResult], settings: int, gap_words: str) ->
     rows = by_rung[best]
     one = rows[0].over_none if len(rows) == 1 else gap.Interval(mean=mean(best), low=np.nan, high=np.nan, seeds=0)
     said = f"; no rung of the ladder shows that it closes a part, {best} comes closest ({_points(one)})"
-    if len(rows) > 1:
+    if not gap.verdict(whole).endswith("positive"):  # there is nothing that could be closed
+        said = f"; of the ladder's rungs without a real label {best} brings most ({_points(one)})"
+    elif len(rows) > 1 and one.mean > 0:
         said = f"; of that, {best} closes most without a real label ({_points(one)})"
     elif gap.verdict(one).endswith("positive"):
         closed = float(rows[0].closed.mean)
         share = f", {100 * closed:.0f} % of it" if np.isfinite(closed) else ""
-        said = f"; its largest part that goes without a real label goes with {best} ({_points(one)}{share})"
+        goes = "goes" if gap.verdict(one) == "positive" else "seems to go"
+        said = f"; its largest part that goes without a real label {goes} with {best} ({_points(one)}{share})"
     return Sentence(
-        text=f"{gap_words}{said}.",
+        text=f"{_gap_words(whole)}{said}.",
         more=(f"On average over {settings} settings. " if settings > 1 else "")
         + f"{rows[0].sentence} The best of {len(by_rung)} rungs in this very test: expect less elsewhere. "
         f"The whole way is {TOP}.",
@@ -246,7 +250,9 @@ def _gap_words(interval: gap.Interval) -> str:
     if gap.verdict(interval) == "not distinguishable":
         return f"{said} cannot be told from networks trained on real ones ({_points(interval)} below)"
     where = "below" if interval.mean >= 0 else "above"
-    return f"{said} score {_amount(interval)} {where} networks trained on real ones"
+    score = "seem to score" if gap.verdict(interval).startswith("suggests") else "score"
+    one_seed = ", in one seed" if gap.verdict(interval) == "n/a" else ""
+    return f"{said} {score} {_amount(interval)} {where} networks trained on real ones{one_seed}"
 
 
 def _over(interval: gap.Interval, settings: int) -> str:

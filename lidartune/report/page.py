@@ -177,7 +177,7 @@ def _excluded(results: StudyResults) -> str:
     if not results.excluded:
         return ""
     items = "".join(
-        f"<li>{escape(', '.join(f'{k} {v}' for k, v in dict(e.get('cell') or {}).items() if k != 'roles'))}: "
+        f"<li>{escape(', '.join(f'{k} {v}' for k, v in e['cell'].items() if k != 'roles'))}: "
         f"{escape(str(e.get('reason', '')))}</li>"
         for e in results.excluded
     )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lidartune.errors import UserError
 from lidartune.report.plain_text import plain_name, visible, visible_texts
 from lidartune.report.scores import DOMAINS, Score, read_score
-from lidartune.runs.folder import is_run_name
-from lidartune.transfer.ladder import ROLE as LADDER
+from lidartune.runs.names import is_run_name
+from lidartune.transfer.roles import LADDER_ROLE
 
 CHECKPOINT = "checkpoint"  # in place of pretraining epochs: an imported network, trained for nobody knows how long
 Key = tuple[str, int, int | str, str, int | str]
@@ -155,7 +155,9 @@ def _study(study_folder: Path, runs: Path, plan: dict[str, Any]) -> StudyResults
         updates_per_epoch=int(plan["updates_per_epoch"]),
         finetune_epochs=int(plan["finetune_epochs"]),
         cells=tuple(sorted(cells, key=lambda c: (cell_order(c.key), c.seed))),
-        excluded=tuple(visible_texts(_list(plan.get("excluded")))),
+        excluded=tuple(
+            visible_texts([dict(e) | {"cell": dict(e.get("cell") or {})} for e in _list(plan.get("excluded"))])
+        ),
         failures=visible_texts(failures),
         notes=tuple(notes),
         class_sets=sets,
@@ -235,7 +237,7 @@ def _status(roles: dict[str, RoleResult], failures: dict[str, dict[str, Any]]) -
     Rungs of the ladder stand in a table of their own, which says what of them is not there.
     """
     end = "finetuned" if "finetuned" in roles else "scratch"
-    absent = {name: role for name, role in roles.items() if role.score is None and not name.startswith(LADDER)}
+    absent = {name: role for name, role in roles.items() if role.score is None and not name.startswith(LADDER_ROLE)}
     failed = {name: failures[role.run] for name, role in absent.items() if role.run in failures}
     if not absent:
         return "done", ""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lidartune.report.columns import interval_fields
-from lidartune.report.groups import Group, group_cells, mean_scores
+from lidartune.report.groups import Group, group_cells, mean_scores, one_network
 from lidartune.report.results import StudyResults
 from lidartune.report.texts import TextTable, percent, row_interval, with_half_width
 from lidartune.transfer import gap
@@ -49,7 +49,10 @@ def summary_table(results: StudyResults) -> pd.DataFrame:
 
 
 def setting_values(results: StudyResults, groups: list[Group], measure: str) -> gap.Floats:
-    """(settings, seeds) of a score or a difference of gap.py, nan = not there; settings without any are left out."""
+    """(settings, seeds) of a score or a difference of gap.py, nan = not there; settings without any are left out.
+
+    What one network has for all seeds stands there once, as of one seed.
+    """
     seeds = sorted({cell.seed for group in groups for cell in group.cells})
     found: dict[Any, gap.Floats] = {}
     for group in groups:
@@ -59,7 +62,10 @@ def setting_values(results: StudyResults, groups: list[Group], measure: str) -> 
             continue
         values = scores[names[0]] - scores[names[1]] if len(names) > 1 else scores[names[0]]
         row = np.full(len(seeds), np.nan)
-        row[[seeds.index(cell.seed) for cell in group.cells]] = values
+        if measure in one_network(group):
+            row[0] = gap.nan_mean(values, 0)
+        else:
+            row[[seeds.index(cell.seed) for cell in group.cells]] = values
         key = group.key[:3] if measure in _BEFORE else group.key
         if (~np.isnan(row)).sum() > (~np.isnan(found[key])).sum() if key in found else ~np.isnan(row).all():
             found[key] = row

@@ -113,7 +113,7 @@ def gap_text(results: StudyResults) -> TextTable:
     heads, keys, constant = _varying([group.key for group in groups])
     rows = []
     for group, key in zip(groups, keys, strict=True):
-        found = measures(results, group)
+        found = dict(measures(results, group))
         seeds = f"{group.done}/{len(group.cells)}" + ("" if group.status == "done" else f" {group.status}")
         if group.key[2] == 0:  # no pretraining: fine-tuning updates are all there are
             found["full_longer"] = found["full"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidartune.errors import UserError, nearest
+from lidartune.processes import beside
 from lidartune.report.results import StudyResults, load_study
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def write_report(
-    study_folder: Path, *, console: Console | None = None, runs_root: Path | None = None, only: Collection[str] = ()
+    study_folder: Path,
+    *,
+    console: Console | None = None,
+    runs_root: Path | None = None,
+    only: Collection[str] = (),
+    processes: int = 1,
 ) -> Path:
     """Writes report/ in the study's folder: CSV, Parquet, Markdown, LaTeX, figures, index.html; returns that folder.
 
@@ -25,6 +31,7 @@ def write_report(
         console: where the tables are printed; None prints nothing.
         runs_root: folder of the runs; by default `runs` beside the study's folder.
         only: names of the tables to print, by default the short ones.
+        processes: how many draw figures beside this one, which must have no threads if there are several.
 
     Raises:
         UserError: a table is asked for that the study has not, the folder holds no plan that can be read, or the
@@ -34,7 +41,7 @@ def write_report(
     _must_have(results, only)
     folder = results.folder / "report"
     try:
-        _write_files(results, folder)
+        _write_files(results, folder, processes)
     except OSError as error:
         raise UserError(
             "the report cannot be written",
@@ -62,17 +69,19 @@ def _must_have(results: StudyResults, only: Collection[str]) -> None:
                 )
 
 
-def _write_files(results: StudyResults, folder: Path) -> None:
+def _write_files(results: StudyResults, folder: Path, processes: int) -> None:
     # pandas and matplotlib take a second to import: not before somebody wants a report.
     from lidartune.report import exports, figures, page, tables
     from lidartune.report.figures.pictures import pictures
 
     folder.mkdir(parents=True, exist_ok=True)
-    exports.write_tables(results, folder)
-    (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
     frames = tables.all_tables(results)
-    drawn = figures.draw_figures(results, frames, folder / page.FOLDER)
-    scans = pictures(results, frames)
-    for scan in scans:
-        (folder / page.FOLDER / f"{scan.name}.png").write_bytes(scan.png)
+    wanted = figures.to_draw(results, frames, folder / page.FOLDER)
+    with beside(figures.draw, wanted, processes=processes) as drawing:
+        exports.write_tables(results, folder)
+        (folder / "report.md").write_text(exports.markdown(results), encoding="utf-8", newline="\n")
+        scans = pictures(results, frames)
+        for scan in scans:
+            (folder / page.FOLDER / f"{scan.name}.png").write_bytes(scan.png)
+        drawn = {figure.name: figure for figure in drawing}
     page.write_page(results, drawn, scans, folder / "index.html")

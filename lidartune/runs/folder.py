@@ -8,14 +8,6 @@ from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import Store
 
-LONGEST_NAME = 200
-
-
-def is_run_name(run: str) -> bool:
-    """A folder in the store: nothing else on this machine is touched because a plan from elsewhere says so."""
-    plain = run.isprintable() and len(run) <= LONGEST_NAME
-    return plain and not {"/", "\\"} & set(run) and run not in ("", ".", "..")
-
 
 def split_run(run_folder: str) -> tuple[str, str]:
     """The results root and the run's name of `results/runs/<name>-<id>`; UserError for a folder elsewhere."""

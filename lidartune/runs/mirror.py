@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from lidartune.errors import UserError
 from lidartune.runs.files import is_uri
-from lidartune.runs.folder import is_run_name
+from lidartune.runs.names import is_run_name
 from lidartune.runs.s3 import CONNECTIONS, Entry, S3Files, split_uri
 from lidartune.whole_file import write_whole
 

@@ -12,9 +12,6 @@ from lidartune.training.adapt.model import why_unadaptable
 from lidartune.training.joint import why_not_joint
 from lidartune.training.recipe import Recipe
 
-ROLE = "ladder:"
-"""How the role of a rung begins: `ladder:adabn`."""
-
 
 def planned_rungs(named: Sequence[str]) -> tuple[RungName, ...]:
     """The rungs in the ladder's order, with `none`, which the others are compared with; none where none is named."""

@@ -14,8 +14,9 @@ from lidartune.transfer.cell_runs import CellRuns, updates_per_epoch
 from lidartune.transfer.cells import Cell, Excluded, Milestone, grid_cells, why_excluded
 from lidartune.transfer.checkpoints import read_checkpoints
 from lidartune.transfer.data import StudyData
-from lidartune.transfer.ladder import ROLE, planned_rungs, rung_recipe, why_no_rung
+from lidartune.transfer.ladder import planned_rungs, rung_recipe, why_no_rung
 from lidartune.transfer.plan_checks import check_probe, check_run
+from lidartune.transfer.roles import LADDER_ROLE
 
 __all__ = ["Cell", "Excluded", "Milestone", "Plan", "Work", "grid_cells", "why_excluded"]
 
@@ -130,7 +131,7 @@ class Plan:
             second_stage = rung_recipe(self._runs.recipe(cell, "synthetic", second_stage=True), rung)
             reason = why_no_rung(rung, pretraining, second_stage)
             if reason is None:
-                roles[ROLE + name] = self._rung(cell, rung, self._need(pretraining, pretrained_for))
+                roles[LADDER_ROLE + name] = self._rung(cell, rung, self._need(pretraining, pretrained_for))
             else:
                 self.rungs_excluded[cell.backbone, name] = reason
         return roles
@@ -180,7 +181,7 @@ class Plan:
             for role, milestone in roles.items():
                 spec: RunSpec | None = self.works[milestone.run].spec
                 while spec is not None:
-                    needed[role.startswith(ROLE)].add(spec.folder)
+                    needed[role.startswith(LADDER_ROLE)].add(spec.folder)
                     spec = self.works[spec.start.run].spec if spec.start else None
         return needed[True] - needed[False]
 

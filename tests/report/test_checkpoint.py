@@ -13,15 +13,18 @@ from rich.console import Console
 
 from lidartune.report import load_study, write_report
 from lidartune.report.classes import per_class_table
+from lidartune.report.cost import cost_table
 from lidartune.report.figures import curve_data
 from lidartune.report.figures.gains import gain_data
 from lidartune.report.groups import group_cells
 from lidartune.report.headline import headline
 from lidartune.report.learning import learning_table
 from lidartune.report.settings import gap_table, matrix_table
+from lidartune.report.summary import summary_table
 from lidartune.report.terminal import print_tables
 
 from .made_up_study import default_accuracy, make_study
+from .test_more_tables import time_runs
 
 UNKNOWN = ("domain_gap", "gain_equal_total", "gain_over_real_control", "gap_closed", "scratch_longer", "full_longer")
 
@@ -72,6 +75,23 @@ def test_its_own_scores_are_one_network_s_and_gains_are_over_seeds(study: Path) 
         assert row[f"{difference}_seeds"] == 3 and row[f"{difference}_low"] < row[difference], difference
     assert row["jumpstart"] == pytest.approx(0.2 - row["scratch_start"])
     assert row["finetuned_seeds"] == 3
+
+
+def test_one_network_has_no_interval_in_the_summary_either(study: Path) -> None:
+    table = summary_table(load_study(study))
+    rows = table[table["pretrain_epochs"] == "checkpoint"].set_index("measure")
+    assert rows.loc["synthetic_to_real", "mean"] == pytest.approx(0.2)
+    assert rows.loc["synthetic_to_real", "mean_seeds"] == 1 and np.isnan(rows.loc["synthetic_to_real", "mean_low"])
+    finetuned = rows.loc["finetuned"]
+    assert finetuned["mean_seeds"] == 3 and finetuned["mean_low"] < finetuned["mean"]
+
+
+def test_scoring_it_is_not_what_its_pretraining_took(tmp_path: Path) -> None:
+    timed = make_study(tmp_path, accuracy=one_checkpoint, pretrain_epochs=("checkpoint",), curves=False)
+    time_runs(timed)
+    row = row_of(cost_table(load_study(timed)))
+    assert np.isnan(row["hours_pretraining"]) and np.isnan(row["updates_pretraining"])
+    assert row["hours_finetuning"] > 0 and row["timed_seeds"] == 3
 
 
 def test_per_class_it_is_the_same(study: Path) -> None:

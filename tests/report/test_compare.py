@@ -141,6 +141,14 @@ def test_without_shared_seeds_means_are_compared_and_it_says_so(tmp_path: Path) 
     assert "no interval" in done.output
 
 
+def test_one_shared_seed_of_several_does_not_stand_for_them_all(tmp_path: Path) -> None:
+    a = make_study(tmp_path / "a", seeds=(0, 1, 2), curves=False)
+    b = make_study(tmp_path / "b", seeds=(2, 3, 4), curves=False, accuracy=better)
+    report(a, b, "-o", tmp_path / "out")
+    row, overall = of(rows(tmp_path / "out"), "finetuned"), of(rows(tmp_path / "out", "compare_overall"), "finetuned")
+    assert row["paired"] == "no" and overall["difference"] == row["difference"] and overall["difference_low"] == ""
+
+
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     a = make_study(tmp_path / "a", seeds=(0,), curves=False)
     b = make_study(tmp_path / "b", seeds=(0,), curves=False, accuracy=better)

@@ -43,9 +43,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResults, Frame
     return results, all_tables(results)
 
 
+def draw_figures(results: StudyResults, frames: Frames, folder: Path) -> dict[str, figures.Drawn]:
+    return {figure.name: figure for figure in map(figures.draw, figures.to_draw(results, frames, folder))}
+
+
 @pytest.fixture(scope="module")
 def drawn(study: tuple[StudyResults, Frames], tmp_path_factory: pytest.TempPathFactory) -> dict[str, figures.Drawn]:
-    return figures.draw_figures(*study, tmp_path_factory.mktemp("figures"))
+    return draw_figures(*study, tmp_path_factory.mktemp("figures"))
 
 
 def rows_of(kind: Any, study: tuple[StudyResults, Frames]) -> pd.DataFrame:
@@ -76,7 +80,7 @@ def test_figures_are_the_same_bytes_twice_and_hold_no_date(finished: Path, tmp_p
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
         for folder in ("a", "b")
-        if figures.draw_figures(results, frames, tmp_path / folder)
+        if draw_figures(results, frames, tmp_path / folder)
     )
     assert first == second and len(first) >= 10
     assert not any(b"<dc:date>" in content for content in first.values())
@@ -92,14 +96,14 @@ def test_a_figure_that_has_no_data_any_more_is_taken_away(tmp_path: Path, monkey
     (tmp_path / "ladder.svg").write_text("of an earlier study")
     (tmp_path / "mine.svg").write_text("somebody else's")
     results = load_study(make_study(tmp_path, seeds=(0,)))
-    figures.draw_figures(results, all_tables(results), tmp_path)
+    draw_figures(results, all_tables(results), tmp_path)
     assert not (tmp_path / "ladder.svg").exists() and (tmp_path / "mine.svg").exists()
 
 
 @pytest.mark.parametrize("seeds", [(), (0,)])
 def test_nothing_or_one_seed_can_be_drawn(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     results = load_study(make_study(tmp_path, seeds=seeds))
-    found = figures.draw_figures(results, all_tables(results), tmp_path / "figures")
+    found = draw_figures(results, all_tables(results), tmp_path / "figures")
     there = {name for name, figure in found.items() if figure.svg is not None}
     assert there == ({"curves", "gain", "classes", "confusion"} if seeds else set())
     assert found["epochs"].note == "one number of pretraining epochs only"
@@ -110,7 +114,7 @@ def test_nothing_or_one_seed_can_be_drawn(tmp_path: Path, seeds: tuple[int, ...]
 def test_names_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only({"curves"}, monkeypatch)
     results = load_study(make_study(tmp_path, seeds=(0,), backbones=("$x_1$<script>&_",)))
-    found = figures.draw_figures(results, all_tables(results), tmp_path)
+    found = draw_figures(results, all_tables(results), tmp_path)
     assert found["curves"].svg is not None and "<script>" not in found["curves"].svg.read_text()
     assert "$x_1$<script>&_, width 512, 8 real scans" in texts(found["curves"].svg)
 

@@ -176,7 +176,7 @@ def test_a_plan_that_names_a_folder_elsewhere_is_not_followed(tmp_path: Path, ru
     "damage",
     [
         {"cells": [{}]}, {"cells": "x"}, {"classes": 3}, {"updates_per_epoch": "many"}, {"cells": [{"roles": []}]},
-        {"ladder_excluded": ["x"]}, {"finetune_epochs": None},
+        {"ladder_excluded": ["x"]}, {"finetune_epochs": None}, {"excluded": ["x"]}, {"excluded": [{"cell": "x"}]},
     ],
 )  # fmt: skip
 def test_a_damaged_plan_is_one_message(tmp_path: Path, damage: dict[str, Any]) -> None:

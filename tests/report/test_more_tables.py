@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pandas as pd
 import pytest
 
 from lidartune.report import load_study
+from lidartune.report.learning import learning_table
+from lidartune.report.settings import gap_table
 from lidartune.report.tables import TABLES, all_tables, all_texts
 
 from .made_up_study import commit, edit, make_study
@@ -35,7 +38,7 @@ def row_of(frame: pd.DataFrame, **wanted: Any) -> pd.Series:
 def test_every_table_has_a_text_of_as_many_columns_as_heads(finished: Path) -> None:
     results = load_study(finished)
     frames, texts = all_tables(results), all_texts(results)
-    assert set(frames) == {t.name for t in TABLES} - {"ladder", "label_efficiency"} == set(texts)
+    assert set(frames) == {t.name for t in TABLES} - {"ladder", "label_efficiency", "points"} == set(texts)
     for name, text in texts.items():
         assert text.rows and all(len(row) == len(text.heads) for row in text.rows), name
 
@@ -166,6 +169,34 @@ def test_what_lies_beyond_the_scans_tried_is_censored(tmp_path: Path, worth: flo
     row = labels(tmp_path, by_scans(worth, 0.9))
     assert (row["worth_scratch_beyond"], row["worth_scratch_below"]) == (beyond, below)
     assert math.isnan(row["worth_scratch"]) and math.isnan(row["worth_scratch_low"]) and row["worth_scratch_seeds"] == 3
+
+
+def test_a_seed_is_censored_where_its_own_scans_end(tmp_path: Path) -> None:
+    """Seed 1 has no score from scratch on 32 and on all scans: nobody knows that it takes more than 64."""
+    study = make_study(tmp_path, accuracy=by_scans(9.0, 0.9), labelled=(8, 16, 32), curves=False)
+    for run in (tmp_path / "runs").glob("*-real-n32-s1-*"):
+        if "-p3-" not in run.name:
+            shutil.rmtree(run)
+    results = load_study(study)
+    row = row_of(all_tables(results)["label_efficiency"], labelled_scans=8)
+    assert (row["worth_scratch_beyond"], row["worth_scratch_largest"]) == (3, 16)
+    assert all_texts(results)["label_efficiency"].rows[0][-2] == ">16"
+
+
+def test_texts_leave_the_tables_as_they_are(tmp_path: Path) -> None:
+    results = load_study(make_study(tmp_path, pretrain_epochs=(0,), curves=False))
+    before = gap_table(results)["full_longer"]
+    all_texts(results)
+    assert before.isna().all() and gap_table(results)["full_longer"].isna().all()
+
+
+def test_half_a_curve_is_compared_with_nothing(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    whole = learning_table(load_study(study)).iloc[0]
+    run = json.loads((study / "plan.json").read_text())["cells"][1]["roles"]["finetuned"]["run"]
+    (tmp_path / "runs" / run / "epoch-000004" / "metrics" / "commit.json").unlink()
+    row = learning_table(load_study(study)).iloc[0]
+    assert (whole["seeds"], row["seeds"], row["area_gain_seeds"]) == (3, 2, 2)
 
 
 def test_forgetting_and_ceilings(tmp_path: Path) -> None:

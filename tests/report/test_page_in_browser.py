@@ -98,6 +98,17 @@ def test_a_click_on_a_head_sorts_and_a_second_one_turns_round(page: Page) -> Non
     assert page.evaluate(f"{GAP}.querySelectorAll('[aria-sort]').length") == 1
 
 
+def test_what_is_above_or_below_a_figure_is_sorted_by_it(page: Page) -> None:
+    cells = (
+        f"[...{GAP}.tBodies[0].rows].map((row) => row.cells[[...{GAP}.tHead.rows[0].cells].indexOf({head('width')})])"
+    )
+    texts = [">48", "21 [14, 33]", "<8", "n/a", "9 [5, 16]", "60 [50, 72]", "<0.001", ">100"]
+    page.evaluate(f"{cells}.forEach((cell, i) => {{ cell.textContent = {texts!r}[i]; }})")
+    page.evaluate(f"{head('width')}.querySelector('button').click()")
+    wanted = ["<0.001", "<8", "9 [5, 16]", "21 [14, 33]", ">48", "60 [50, 72]", ">100", "n/a"]
+    assert page.evaluate(f"{cells}.map((cell) => cell.textContent)") == wanted
+
+
 def test_keys_alone_reach_a_head_and_sort(page: Page) -> None:
     page.evaluate("document.querySelector('#gap-and-gains select').focus()")
     for _ in range(12):

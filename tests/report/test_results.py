@@ -124,7 +124,9 @@ def test_matrices_of_another_size_are_damaged(tmp_path: Path) -> None:
     assert "shape (1, 1) for 20 classes" in load_study(study).cells[0].reason
 
 
-@pytest.mark.parametrize("rows", ["[[1,2,3],[4]]", "[[1,2],[3,x]]", "[[1,2]", "[[]]", "[[1,2],[3,4.5]]", '[["a"]]'])
+@pytest.mark.parametrize(
+    "rows", ["[[1,2,3],[4]]", "[[1,2],[3,x]]", "[[1,2]", "[[]]", "[[1,2],[3,4.5]]", "[[,1],[2,3]]", '[["a"]]']
+)
 def test_a_matrix_that_is_none_is_damaged(rows: str) -> None:
     data = f'{{"points": {rows}}}'.encode()
     with pytest.raises(ValueError), warnings.catch_warnings():

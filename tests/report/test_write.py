@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from lidartune.errors import UserError
-from lidartune.report import write_report
+from lidartune.report import figures, write_report
 
 from .made_up_study import NAMES, edit, make_study
 
@@ -69,11 +71,32 @@ def test_the_page_is_whole_and_fetches_nothing(finished: Path) -> None:
     assert page.tags["svg"] >= 6 and page.tags["script"] == 2 and page.tags["img"] >= 3 and page.tags["table"] >= 3
 
 
-def test_a_second_report_is_the_same(finished: Path) -> None:
+def test_a_second_report_is_the_same_whatever_processes_draw_it(finished: Path) -> None:
     first, second = (
-        {path.name: path.read_bytes() for path in write_report(finished).rglob("*") if path.is_file()} for _ in range(2)
+        {path.name: path.read_bytes() for path in write_report(finished, processes=n).rglob("*") if path.is_file()}
+        for n in (1, 2)
     )
     assert first == second
+
+
+def test_what_cannot_be_drawn_in_another_process_is_one_message_too(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(figure: object, stem: Path) -> Path:
+        raise OSError(28, "No space left on device", str(stem))
+
+    monkeypatch.setattr(figures, "save", full)  # forks have it too
+    with pytest.raises(UserError, match=r"cannot be written[^$]*curves[^$]*No space left"):
+        write_report(finished, processes=2)
+
+
+def test_a_report_loads_nothing_that_trains(finished: Path) -> None:
+    code = (
+        "import sys; from lidartune.report import write_report; from pathlib import Path\n"
+        "write_report(Path(sys.argv[1])); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(finished)], capture_output=True, text=True, check=True)
+    assert not {"torch", "ray", "optuna", "numba", "pydantic"} & set(done.stdout.split())
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from lidartune.runs.store import Store
 from lidartune.runs.trajectory import missing_epochs
 from lidartune.streetworld import WorldFolder
 from lidartune.training.adapt.model import Adaptation
-from lidartune.transfer.ladder import ROLE
 from lidartune.transfer.plan import Milestone
+from lidartune.transfer.roles import LADDER_ROLE
 
 from .conftest import CELL, TinyStudy, open_tiny, tiny_config
 
@@ -33,7 +33,7 @@ def laddered(world: WorldFolder, rungs: list[str], **recipe: Any) -> TinyStudy:
 
 def carry_out(study: TinyStudy, results: Path, rung: str) -> Milestone:
     """A rung and what it stands on."""
-    milestone = study.plan.roles[CELL][ROLE + rung]
+    milestone = study.plan.roles[CELL][LADDER_ROLE + rung]
     spec = study.plan.works[milestone.run].spec
     if spec.start is not None:
         study.carry_out(Milestone(run=spec.start.run, epoch=spec.start.epoch), results, [spec.start.epoch])
@@ -76,15 +76,15 @@ def climbed(tiny_world: WorldFolder, tmp_path_factory: pytest.TempPathFactory) -
 def test_epoch_0_scores_the_adapted_network_and_its_weights_are_kept(climbed: tuple[TinyStudy, Path]) -> None:
     study, results = climbed
     roles = study.plan.roles[CELL]
-    plain = scores_of(results, roles[ROLE + "none"])
+    plain = scores_of(results, roles[LADDER_ROLE + "none"])
     for rung in ("statistics", "adabn", "prior_oracle"):
-        milestone = roles[ROLE + rung]
+        milestone = roles[LADDER_ROLE + rung]
         assert milestone.epoch == 0
         assert scores_of(results, milestone)["real"]["points"] != plain["real"]["points"], rung
-    before, after = (weights(results, roles[ROLE + rung]) for rung in ("none", "adabn"))
+    before, after = (weights(results, roles[LADDER_ROLE + rung]) for rung in ("none", "adabn"))
     moved = {name.rpartition(".")[2] for name in before if not np.array_equal(before[name], after[name])}
     assert moved == {"running_mean", "running_var"}
-    before, after = (weights(results, roles[ROLE + rung]) for rung in ("none", "prior_em"))
+    before, after = (weights(results, roles[LADDER_ROLE + rung]) for rung in ("none", "prior_em"))
     assert [name for name in before if not np.array_equal(before[name], after[name])] == ["head.1.bias"]
 
 
@@ -93,19 +93,19 @@ def test_what_an_adaptation_found_is_in_the_first_row(climbed: tuple[TinyStudy, 
     store, roles = Store(results), study.plan.roles[CELL]
 
     def found(rung: str) -> dict[str, Any]:
-        row = store.read_json(roles[ROLE + rung].run, 0, "metrics", "metrics.json")
+        row = store.read_json(roles[LADDER_ROLE + rung].run, 0, "metrics", "metrics.json")
         assert row["updates"] == 0 and "starts from" in row["notes"][0]
         return row["adaptation"]
 
     assert found("statistics").keys() == {"statistics"} and found("adabn").keys() == {"batchnorm"}
     assert {"taught", "target", "iterations"} <= found("prior_em")["prior"].keys()
-    facts = store.read_json(roles[ROLE + "statistics"].run, 0, "state", "state.json")
+    facts = store.read_json(roles[LADDER_ROLE + "statistics"].run, 0, "state", "state.json")
     assert facts["means"] == found("statistics")["statistics"]["means"]
 
 
 def test_a_run_that_starts_from_an_adapted_network_begins_with_its_score(climbed: tuple[TinyStudy, Path]) -> None:
     study, results = climbed
-    milestone = study.plan.roles[CELL][ROLE + "statistics_adabn"]
+    milestone = study.plan.roles[CELL][LADDER_ROLE + "statistics_adabn"]
     finetuned = dataclasses.replace(study.spec("finetuned"), start=Start(run=milestone.run, epoch=0))
     assert finetuned.name.startswith("squeezesegv2-64-synthetic-2ep-adapted-statistics-adabn-0ep-real-2scans-none")
     study.trajectory_of(finetuned, results).carry_out([0], lambda done: None)
@@ -115,17 +115,17 @@ def test_a_run_that_starts_from_an_adapted_network_begins_with_its_score(climbed
 
 def test_an_adaptation_that_is_off_scores_as_the_milestone_does(climbed: tuple[TinyStudy, Path]) -> None:
     study, results = climbed
-    adabn = study.plan.works[study.plan.roles[CELL][ROLE + "adabn"].run].spec
+    adabn = study.plan.works[study.plan.roles[CELL][LADDER_ROLE + "adabn"].run].spec
     off = dataclasses.replace(adabn, adaptation=Adaptation())
     study.trajectory_of(off, results).carry_out([0], lambda done: None)
     found = scores_of(results, Milestone(run=off.folder, epoch=0))
-    plain = scores_of(results, study.plan.roles[CELL][ROLE + "none"])
+    plain = scores_of(results, study.plan.roles[CELL][LADDER_ROLE + "none"])
     assert [found[d] for d in ("synthetic", "real")] == [plain[d] for d in ("synthetic", "real")]
 
 
 def test_an_adapted_network_is_not_trained(climbed: tuple[TinyStudy, Path]) -> None:
     study, results = climbed
-    milestone = study.plan.roles[CELL][ROLE + "adabn"]
+    milestone = study.plan.roles[CELL][LADDER_ROLE + "adabn"]
     with pytest.raises(UserError, match="(?s)adapted network is scored, but not trained.*epoch 1 wanted"):
         study.carry_out(milestone, results, [1])
 
@@ -150,7 +150,7 @@ def test_an_interrupted_adaptation_ends_the_same(
     climbed: tuple[TinyStudy, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     study, whole = climbed
-    milestone = study.plan.roles[CELL][ROLE + "prior_em"]
+    milestone = study.plan.roles[CELL][LADDER_ROLE + "prior_em"]
     results = tmp_path / "results"
     shutil.copytree(whole, results)
     shutil.rmtree(results / "runs" / milestone.run)
@@ -198,9 +198,9 @@ def test_wrecked_real_labels_change_the_oracle_and_nothing_else(
     other = laddered(wrecked(tiny_world, tmp_path), ADAPTED + RAYDROP)
     same = [rung for rung in ("none", *ADAPTED, *RAYDROP) if rung != "prior_oracle"]
     for rung in same:
-        here, there = study.plan.roles[CELL][ROLE + rung], other.plan.roles[CELL][ROLE + rung]
+        here, there = study.plan.roles[CELL][LADDER_ROLE + rung], other.plan.roles[CELL][LADDER_ROLE + rung]
         assert here == there, f"{rung} is another run"
         carry_out(other, tmp_path / "results", rung)
         assert files(results, here.run) == files(tmp_path / "results", here.run), rung
-    here, there = (s.plan.roles[CELL][ROLE + "prior_oracle"] for s in (study, other))
+    here, there = (s.plan.roles[CELL][LADDER_ROLE + "prior_oracle"] for s in (study, other))
     assert here.run != there.run, "the labels are part of what it is"

@@ -19,8 +19,8 @@ from lidartune.runs.spec import SEMANTICS
 from lidartune.runs.store import Store
 from lidartune.scans import write_labels, write_points
 from lidartune.training.joint import Teacher
-from lidartune.transfer.ladder import ROLE
 from lidartune.transfer.plan import Milestone
+from lidartune.transfer.roles import LADDER_ROLE
 
 from .conftest import CELL, TinyStudy, open_tiny
 
@@ -173,7 +173,7 @@ def test_so_do_a_run_with_everything_on_and_one_that_goes_on_from_it(datasets: P
 
 def test_so_does_an_adapted_network(datasets: Path, tmp_path: Path) -> None:
     study = opened(datasets, PLAIN, ["combined_prior_em"])
-    adapted = study.plan.roles[CELL][ROLE + "combined_prior_em"]
+    adapted = study.plan.roles[CELL][LADDER_ROLE + "combined_prior_em"]
     start = study.plan.works[adapted.run].spec.start
     assert start is not None
     study.carry_out(Milestone(run=start.run, epoch=start.epoch), tmp_path, [start.epoch])
@@ -183,7 +183,7 @@ def test_so_does_an_adapted_network(datasets: Path, tmp_path: Path) -> None:
 
 def test_so_does_a_network_that_is_trained_on_with_mixed_scans(datasets: Path, tmp_path: Path) -> None:
     study = opened(datasets, PLAIN | {"batch_size": 3}, ["lasermix"])
-    milestone = study.plan.roles[CELL][ROLE + "lasermix"]
+    milestone = study.plan.roles[CELL][LADDER_ROLE + "lasermix"]
     spec = study.plan.works[milestone.run].spec
     assert spec.start is not None and spec.joint is not None
     study.carry_out(Milestone(run=spec.start.run, epoch=spec.start.epoch), tmp_path, [spec.start.epoch])

@@ -14,8 +14,8 @@ from lidartune.runs.spec import Start
 from lidartune.training.adapt.ladder import LADDER
 from lidartune.training.policies import FreezePolicy
 from lidartune.transfer.data import labelled_record, open_study_data, with_counts
-from lidartune.transfer.ladder import ROLE
 from lidartune.transfer.plan import Cell, Milestone, Plan, grid_cells
+from lidartune.transfer.roles import LADDER_ROLE
 from tests.runs.conftest import open_tiny, tiny_config
 
 POLICIES: tuple[FreezePolicy, ...] = get_args(FreezePolicy)
@@ -132,7 +132,7 @@ def test_rungs_share_what_they_can_and_their_runs_do_not_depend_on_fine_tuning(t
     assert all(work.spec.domain == "synthetic" for work in new), "no label of a real scan is trained on"
     rungs: dict[str, set[Milestone]] = {rung: set() for rung in LADDER}
     for cell, roles in plan.roles.items():
-        found = {role.removeprefix(ROLE): where for role, where in roles.items() if role.startswith(ROLE)}
+        found = {role.removeprefix(LADDER_ROLE): where for role, where in roles.items() if role.startswith(LADDER_ROLE)}
         assert set(found) == (set(LADDER) if cell.pretrain_epochs else set())
         for rung, where in found.items():
             rungs[rung].add(where)
@@ -175,7 +175,7 @@ def test_a_rung_that_a_network_cannot_have_is_left_out_with_the_reason(tiny_worl
     assert reasons["adabn"] == "squeezeseg has no batch normalisation whose statistics could be the target's"
     assert reasons["lasermix"] == "a batch of one scan has no place for both domains"
     for roles in plan.roles.values():
-        where = roles[f"{ROLE}without_remission"]
+        where = roles[f"{LADDER_ROLE}without_remission"]
         assert plan.works[where.run].spec.network.inputs == ("range", "mask"), "of the study's own inputs"
 
 

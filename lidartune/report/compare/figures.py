@@ -137,7 +137,7 @@ def _compared(first: Seeds, other: Seeds, *, once: bool) -> dict[str, Any]:
 def overall_table(pair: Pair, compared: pd.DataFrame) -> pd.DataFrame:
     """One row a measure: the mean difference over the settings that both studies have, averaged seed by seed.
 
-    Where no setting has shared seeds it is the mean of the settings' differences, without an interval.
+    Where no setting is paired by seed it is the mean of the settings' differences, without an interval.
     """
     figures = _by_setting(pair)
     rows = []
@@ -150,7 +150,7 @@ def overall_table(pair: Pair, compared: pd.DataFrame) -> pd.DataFrame:
              for key in keys]
         ).reshape(len(keys), len(seeds))  # fmt: skip
         interval, settings = over_settings(differences)
-        if settings == 0 and len(mine):
+        if len(mine) and not (mine["paired"] == "yes").any():
             mean = float(mine["difference"].mean())
             interval, settings = gap.Interval(mean=mean, low=np.nan, high=np.nan, seeds=0), len(mine)
         row: dict[str, Any] = {"study": pair.other.letter, "minus": pair.first.letter, "measure": measure}

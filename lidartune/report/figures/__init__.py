@@ -19,7 +19,7 @@ from lidartune.report.results import StudyResults
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Drawn", "Kind", "curve_data", "draw_figures"]
+__all__ = ["FIGURES", "Drawn", "Kind", "ToDraw", "curve_data", "draw", "to_draw"]
 Frames = dict[str, pd.DataFrame]
 
 
@@ -59,22 +59,34 @@ FIGURES = tuple(
 )
 
 
-def draw_figures(results: StudyResults, frames: Frames, folder: Path) -> dict[str, Drawn]:
-    """Draws every figure that the study has data for into the folder, and removes those of an earlier report.
+@dataclass(frozen=True, kw_only=True)
+class ToDraw:
+    """A figure before it is drawn: its data, or why there is none, and the stem of its files."""
+
+    kind: str
+    data: pd.DataFrame | str
+    stem: Path
+
+
+def to_draw(results: StudyResults, frames: Frames, folder: Path) -> list[ToDraw]:
+    """The data of every figure; files of an earlier report are taken away.
 
     Args:
         frames: the study's tables, by name.
+        folder: where the figures go.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {}
     for kind in FIGURES:
         for ending in (".svg", ".png"):
             (folder / kind.name).with_suffix(ending).unlink(missing_ok=True)
-        data = kind.rows(results, frames)
-        svg, note = None, data if isinstance(data, str) else ""
-        if not isinstance(data, str):
-            with matplotlib.rc_context(FIGURE_STYLE):
-                figure, note = kind.draw(data)
-                svg = save(figure, folder / kind.name)
-        drawn[kind.name] = Drawn(name=kind.name, title=kind.title, note=note, svg=svg)
-    return drawn
+    return [ToDraw(kind=kind.name, data=kind.rows(results, frames), stem=folder / kind.name) for kind in FIGURES]
+
+
+def draw(wanted: ToDraw) -> Drawn:
+    """Draws a figure that there is data for into its files."""
+    (kind,) = (kind for kind in FIGURES if kind.name == wanted.kind)
+    if isinstance(wanted.data, str):
+        return Drawn(name=kind.name, title=kind.title, note=wanted.data, svg=None)
+    with matplotlib.rc_context(FIGURE_STYLE):
+        figure, note = kind.draw(wanted.data)
+        return Drawn(name=kind.name, title=kind.title, note=note, svg=save(figure, wanted.stem))

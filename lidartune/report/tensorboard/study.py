@@ -22,8 +22,8 @@ from lidartune.report.results import (
 from lidartune.report.tensorboard.cells import Overview, cell_events, cell_name
 from lidartune.report.tensorboard.runs import RunEvents
 from lidartune.report.tensorboard.values import EVENTS_NAME, EventsFile
-from lidartune.runs.folder import is_run_name
-from lidartune.transfer.ladder import ROLE as LADDER
+from lidartune.runs.names import is_run_name
+from lidartune.transfer.roles import LADDER_ROLE
 
 CELLS = "cells"  # the folder of the cells' TensorBoard runs
 
@@ -121,4 +121,4 @@ def _name(entry: dict[str, Any]) -> tuple[Key, int]:
 def _places(entry: dict[str, Any]) -> set[tuple[str, int]]:
     """The runs and epochs that a cell of the plan needs; rungs of the ladder are none."""
     roles = entry["roles"]
-    return {(str(r["run"]), int(r["epoch"])) for name, r in roles.items() if not name.startswith(LADDER)}
+    return {(str(r["run"]), int(r["epoch"])) for name, r in roles.items() if not name.startswith(LADDER_ROLE)}
