@@ -141,7 +141,7 @@ def describe(study: Study) -> list[str]:
 def notes(study: Study) -> list[str]:
     """What a person should know of the study's data and networks before it starts."""
     of_data = study.data.notes if study.data else ()
-    return [f"  {note}" for note in (*study.config.notes, *_checkpoint_notes(study), *of_data)]
+    return [f"  {note}" for note in (*study.config.notes, *_network_notes(study), *of_data)]
 
 
 def replaced(study: Study) -> list[str]:
@@ -170,7 +170,7 @@ def record(study: Study, command: list[str], nodes: list[dict[str, Any]] | None 
     write_json(folder / "labelled_scans.json", labelled_record(study.stated, study.data))
     write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     values = manifest(study.config, study.data, command, _recorded_nodes(folder) if nodes is None else nodes)
-    values["notes"] += _checkpoint_notes(study) + _mixed_environments(study)
+    values["notes"] += _network_notes(study) + _mixed_environments(study)
     write_json(folder / "manifest.json", values)
 
 
@@ -194,8 +194,17 @@ def bring_checkpoints(study: Study) -> None:
             checkpoint.bring(study.store, study.plan.adopted(backbone, width))
 
 
-def _checkpoint_notes(study: Study) -> list[str]:
-    return [checkpoint.note for checkpoint in study.plan.checkpoints.values()]
+def _network_notes(study: Study) -> list[str]:
+    """What checkpoints are, and whether real labels have a part in what the tables call zero-shot."""
+    counted = any(
+        work.spec.domain == "synthetic" and work.spec.start is None and work.spec.recipe.reads_labels_of("real")
+        for work in study.plan.works.values()
+    )
+    told = (
+        "Pretraining counts its class weights on the labels of real training scans (class_weights_counted_on: real): "
+        "zero-shot figures are not free of real labels."
+    )
+    return [*(checkpoint.note for checkpoint in study.plan.checkpoints.values()), *([told] if counted else [])]
 
 
 def _mixed_environments(study: Study) -> list[str]:

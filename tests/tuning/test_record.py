@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -36,3 +37,14 @@ def test_the_recorded_study_is_the_one_that_was_given(tiny_world: Any, tmp_path:
     record(study, ["command"])
     assert from_dict(yaml.safe_load((tmp_path / "tiny" / "study.yaml").read_text())) == config
     assert study.config.grid.labelled_scans == (2, "all"), "what a search draws from"
+
+
+def test_real_labels_in_the_pretraining_are_told(tiny_world: Any, tmp_path: Path) -> None:
+    plain = tiny_config(tiny_world, grid=GRID)
+    for counted_on, told in (("own", False), ("real", True)):
+        config = dataclasses.replace(plain, recipe=plain.recipe | {"class_weights_counted_on": counted_on})
+        study = open_study(config, tmp_path / counted_on, open_study_data(config))
+        record(study, ["command"])
+        recorded = json.loads((study.folder / "manifest.json").read_text())["notes"]
+        for lines in (describe(study), recorded):
+            assert any("zero-shot figures are not free of real labels" in line for line in lines) == told
