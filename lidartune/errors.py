@@ -44,8 +44,15 @@ def _printable(text: str) -> str:
     return text.translate({ord(c): c.encode("unicode_escape").decode() for c in odd})
 
 
+NAMED = 20
+"""Names that a message lists at most."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """One of `known`, named as a suggestion: `did you mean 'width'?`, or the whole list where none is near."""
+    """One of `known`, named as a suggestion: `did you mean 'width'?`, or where none is near, the first of the list."""
     known = [str(k) for k in known]
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(sorted(known))
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return "one of " + ", ".join(sorted(known)[:NAMED]) + more

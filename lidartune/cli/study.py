@@ -10,13 +10,20 @@ import click
 from lidartune.cli.console import console
 from lidartune.errors import UserError
 
+_STUDY = "Run a transfer study, or go on with one: what is in the results folder is not done again."
+_SEARCH = """Search settings and recipes by their validation score, or go on with a search, and judge the best on fresh
+seeds (docs/search.md). What is in the results folder is not done again."""
+
 
 def study_command(default: Path, *, searches: bool = False) -> click.Command:
     """The command of a study script; `default` is the study it runs without arguments, `searches` refuses a grid."""
 
-    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=_SEARCH if searches else _STUDY)
     @click.option(
-        "--config", type=click.Path(path_type=Path), default=default, help=f"The study.  [default: {default.name}]"
+        "--config",
+        type=click.Path(path_type=Path),
+        default=default,
+        help=f"The study.  [default: study/{default.name}]",
     )
     @click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a value, repeatedly: grid.width=[512]."
@@ -37,7 +44,6 @@ def study_command(default: Path, *, searches: bool = False) -> click.Command:
         plan: bool,
         address: str | None,
     ) -> int:
-        """Run a transfer study, or go on with one: what is in the results folder is not done again."""
         from lidartune.config import load_config
 
         study = load_config(config, settings=settings, synthetic=synthetic, real=real)

@@ -65,7 +65,7 @@ def _must_have(results: StudyResults, only: Collection[str]) -> None:
         for name in only:
             if name not in known:
                 raise UserError(
-                    "the study has no such table", found=name, wanted=", ".join(known), do=nearest(name, known)
+                    "the study has no such table", found=name, do=nearest(name, known)
                 )
 
 

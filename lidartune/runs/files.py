@@ -154,9 +154,22 @@ def is_uri(results: str | Path) -> bool:
     return "://" in str(results)
 
 
+def _refuse_half_a_uri(folder: str) -> None:
+    scheme, colon, rest = folder.partition(":")
+    if colon and scheme.lower() in ("s3", "gs", "http", "https", "file"):
+        raise UserError(
+            "this is neither a folder nor a bucket",
+            where="--results",
+            found=folder,
+            wanted="a folder that every machine sees, or s3://bucket/folder",
+            do=f"write s3://{rest.lstrip('/')}" if scheme.lower() == "s3" else f"write ./{folder} for such a folder",
+        )
+
+
 def open_files(results: str | Path) -> Files:
     """The files below a folder or below `s3://bucket/folder`. Raises UserError for any other URI, and credentials."""
     if not is_uri(results):
+        _refuse_half_a_uri(str(results))
         return LocalFiles(results)
     if not str(results).lower().startswith("s3://"):
         raise UserError(

@@ -16,6 +16,7 @@ import torch
 
 from lidartune.pictures.scan import draw_prediction
 from lidartune.runs.spec import DOMAINS, Domain, RunSpec
+from lidartune.runs.stopwatch import Stopwatch
 from lidartune.runs.store import Store
 from lidartune.scans import NUM_CLASSES, ScanFile
 from lidartune.scoring.evaluate import Classify, score_briefly, score_fully
@@ -80,7 +81,7 @@ class Ledger:
         self,
         state: TrainingState,
         figures: dict[str, float] | None,
-        began: float,
+        watch: Stopwatch,
         wanted: Sequence[int],
         untested: Collection[int] = (),
         updates: int = 0,
@@ -93,7 +94,8 @@ class Ledger:
         Args:
             wanted: the epochs that the run is carried out for.
             untested: those of them that are kept without their test scores.
-            updates: how many of the epoch's were done since `began`.
+            watch: started with the epoch, or with the rest of it that was done now.
+            updates: how many of the epoch's were done since then.
         """
         run, epoch, recipe = self.spec.folder, state.epoch, self.spec.recipe
         trained = time.perf_counter()
@@ -102,10 +104,11 @@ class Ledger:
         self._commit_state(scored, state)
         if epoch in wanted:
             self._keep(scored, epoch, tested=epoch not in untested)
-        seconds = {"train": trained - began, "score": time.perf_counter() - trained}
+        seconds = {"train": trained - watch.began, "score": time.perf_counter() - trained}
         scans = updates * recipe.batch_size
         rate = scans / seconds["train"] if scans else 0.0
         timing = {"seconds": seconds, "scans": scans, "scans_per_second": rate, **environment(self.device)}
+        timing |= watch.energy()
         if updates:
             an_epoch = seconds["train"] * recipe.updates_per_epoch / updates + seconds["score"]
             timing["seconds_left"] = an_epoch * (max([epoch, *wanted]) - epoch)

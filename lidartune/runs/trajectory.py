@@ -15,6 +15,7 @@ from lidartune.errors import UserError
 from lidartune.runs.folder import read_run
 from lidartune.runs.ledger import EpochDone, Ledger, RunData
 from lidartune.runs.spec import UNLABELLED, RunSpec, other_domain
+from lidartune.runs.stopwatch import Stopwatch
 from lidartune.runs.store import Store, missing_epochs
 from lidartune.training.begin import Scans, adapted_state, fresh_state, imported_state, state_from_milestone
 from lidartune.training.checkpoint import pack_inside, unpack_inside
@@ -73,9 +74,9 @@ class Trajectory:
             while missing := missing_epochs(self.store, run, wanted, untested=untested):
                 state = self._towards(missing[0], state)
                 if state is None:
-                    began = time.perf_counter()
+                    watch = Stopwatch(self.device)
                     state = self._begin()
-                    announce(self._ledger.commit(state, None, began, wanted, untested))
+                    announce(self._ledger.commit(state, None, watch, wanted, untested))
                 if state.epoch == missing[0] and missing_epochs(self.store, run, missing[:1], untested=untested):
                     self._ledger.commit_again(state, tested=state.epoch not in untested)
                     announce(EpochDone(epoch=state.epoch, kept=True, scans_per_second=0.0, validation={}))
@@ -182,12 +183,12 @@ class Trajectory:
         untested: Collection[int],
     ) -> None:
         """Trains one epoch, or the rest of it, and commits it."""
-        began = time.perf_counter()
+        watch = Stopwatch(self.device)
         before = state.so_far.updates if state.so_far else 0
         reader = self.data.readers[self.spec.domain]
         figures = train_epoch(self.spec, state, self.data.train, reader, self.device, self._keeper(), self._other)
         updates = self.spec.recipe.updates_per_epoch - before
-        announce(self._ledger.commit(state, figures, began, wanted, untested, updates))
+        announce(self._ledger.commit(state, figures, watch, wanted, untested, updates))
 
     def _keeper(self) -> Callable[[TrainingState], None]:
         """Keeps the state inside an epoch when it is time."""
@@ -228,9 +229,9 @@ class Trajectory:
                 do="train a run that starts from it: grid.pretrain_epochs: [checkpoint]",
             )
         if missing_epochs(self.store, run, wanted, untested=untested):
-            began = time.perf_counter()
+            watch = Stopwatch(self.device)
             network = self._milestone(run, 0)
             state = imported_state(self.spec, network.weights, network.normalization, self.device)
-            announce(self._ledger.commit(state, None, began, wanted, untested))
+            announce(self._ledger.commit(state, None, watch, wanted, untested))
         else:
             announce(EpochDone(epoch=0, kept=True, scans_per_second=0.0, validation={}))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from lidartune.errors import UserError
+from lidartune.errors import UserError, nearest
 
 MOST_BYTES = 16 << 20
 SHORT = reprlib.Repr()
@@ -79,7 +79,7 @@ def read_document(path: Path, noun: str) -> object:
         text = path.read_text("utf-8")
     except OSError as error:
         raise UserError(
-            f"{noun} cannot be read", where=path, found=error.strerror, do="check its type and permissions"
+            f"{noun} cannot be read", where=path, found=error.strerror, do=_way_out(path, error)
         ) from None
     except UnicodeDecodeError as error:
         found = f"the byte {error.object[error.start]:#04x} at {error.start:,}, which is no UTF-8"
@@ -87,6 +87,13 @@ def read_document(path: Path, noun: str) -> object:
             f"{noun} cannot be read as text", where=path, found=found, do="check the path, or save the file as UTF-8"
         ) from None
     return parse_document(text, str(path))
+
+
+def _way_out(path: Path, error: OSError) -> str:
+    if not isinstance(error, FileNotFoundError):
+        return "check its type and permissions"
+    beside = [other.name for other in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
+    return nearest(path.name, beside) if beside else "check the path"
 
 
 def parse_document(text: str, where: str) -> object:

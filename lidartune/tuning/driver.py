@@ -107,7 +107,8 @@ def _carry_out(
         return
     console.print(*describe(study), *replaced(study), sep="\n", highlight=False, soft_wrap=True)
     console.print(f"  {_tensorboard(study)}", highlight=False, soft_wrap=True)
-    console.print("starting Ray, which takes about ten seconds ...", highlight=False)
+    begins = f"joining the Ray cluster at {address}" if address else "starting Ray, which takes 10 to 60 seconds"
+    console.print(f"{begins} ...", highlight=False)
     with ray_cluster(address):
         check_nodes(study.store)
         needed = trial_bytes(study.specs, study.config.resources, study.data)

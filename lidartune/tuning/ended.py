@@ -23,7 +23,7 @@ from lidartune.tuning.space import Stage
 from lidartune.tuning.study import Study, write_json
 
 SHOWN_IMPORTANCES = 6
-OWN_RECIPE = "default"  # the study's, beside those that were drawn
+OWN_RECIPE = "own recipe"  # the study's, beside those that were drawn
 
 
 def end_search(study: Study, points: Points, report: Path, console: Console) -> None:
@@ -40,7 +40,8 @@ def end_search(study: Study, points: Points, report: Path, console: Console) -> 
         table = judged_table(study, points, load_study(study.folder, study.results / "runs"))
         write_csv(table, report / "judged.csv")
         console.print(*_judged_lines(study, table), sep="\n", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"search       optuna-dashboard {study.folder / FILE}", highlight=False, soft_wrap=True)
+    line = f"search       optuna-dashboard {study.folder / FILE}  (pip install optuna-dashboard)"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def write_points(study: Study, points: Points) -> None:
@@ -118,7 +119,7 @@ def _judged_lines(study: Study, table: pd.DataFrame) -> list[str]:
     lines = [f"judged on {len(study.config.search.judged.seeds if study.config.search.judged else ())} fresh seeds "
              "(test mIoU, 95 % intervals over seeds):"]  # fmt: skip
     for row in table.to_dict("records"):
-        line = f"  {row['recipe']:<10} {_figure(row, 'test_miou')}"
+        line = f"  {row['recipe']:<{len(OWN_RECIPE)}} {_figure(row, 'test_miou')}"
         for name, words in (("over_own_recipe", "over own recipe"), ("over_best_scratch", "over best from scratch")):
             line += f"; {words} {_figure(row, name)}" if not np.isnan(row[name]) else ""
         lines.append(f"{line}  [{row['setting']}]")

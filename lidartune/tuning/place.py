@@ -162,8 +162,8 @@ class _LaterWriter(StudyWriter):
 
 def open_place(results: str | Path, study: str) -> Place:
     """The place of a study below a results folder or `s3://bucket/folder`. Touches nothing yet."""
+    Store(results)  # which refuses what it cannot use
     if is_uri(results):
-        Store(results)  # which refuses what it cannot use
         return BucketPlace(str(results), study)
     folder = Path(results).resolve()
     return Place(folder, Store(folder), study)

@@ -16,7 +16,7 @@ from lidartune.tuning.hours import forecast
 from lidartune.tuning.machine import gpus_here, resources_here
 from lidartune.tuning.pace import kind_of
 from lidartune.tuning.place import open_place
-from lidartune.tuning.study import Study, describe, open_study
+from lidartune.tuning.study import Study, describe, open_study, replaced
 
 GIB = 2**30
 KINDS_NAMED = 2
@@ -27,7 +27,7 @@ def show_plan(config: StudyConfig, *, results: str | Path, console: Console) -> 
     missing = what_is_missing(config)
     place = open_place(results, config.name)
     study = open_study(config, place.folder, open_study_data(config) if missing is None else None, place.store)
-    console.print(*describe(study), *cost(study), sep="\n", highlight=False, soft_wrap=True)
+    console.print(*describe(study), *replaced(study), *cost(study), sep="\n", highlight=False, soft_wrap=True)
     if missing:
         console.print(
             f"  planned from the YAML alone, as if nothing were done: {missing}", highlight=False, soft_wrap=True
@@ -49,7 +49,8 @@ def _time(study: Study, slots: int) -> str:
     unknown = sorted({str(kind_of(spec)) for spec in study.specs if study.pace.seconds(spec) is None})
     if unknown:
         more = f" and {len(unknown) - KINDS_NAMED} more" if len(unknown) > KINDS_NAMED else ""
-        return f"unknown: no run of {', '.join(unknown[:KINDS_NAMED])}{more} is stored"
+        named = ", ".join(unknown[:KINDS_NAMED])
+        return f"unknown: no run of {named}{more} is stored; known once each has been trained a while"
     share = _share(study)
     found = forecast(study.whole, study.schedule.is_there, study.pace, max(1, slots))
     source = f"from {study.pace.runs_read} stored run{'s' if study.pace.runs_read > 1 else ''}"
@@ -73,9 +74,13 @@ def _memory(study: Study, needed: int, here: dict[str, float]) -> str:
     if not resources.gpus_per_trial:
         return text
     on_gpu = gpu_bytes(study.specs)
-    text += f"; about {on_gpu / GIB:.1f} GiB of its GPU, which {trials_on_a_gpu(resources) or 1} share"
+    text += f"; about {on_gpu / GIB:.1f} GiB of its GPU, {_sharing(trials_on_a_gpu(resources) or 1)}"
     smallest = min((gpu.memory_mib for gpu in gpus_here()), default=0) * 2**20
     return text + (f": {fitting(on_gpu, smallest)} fit into {smallest / GIB:.0f} GiB" if smallest else "")
+
+
+def _sharing(trials: int) -> str:
+    return f"which {trials} share" if trials > 1 else "one trial a GPU"
 
 
 def _share(study: Study) -> float:

@@ -195,16 +195,25 @@ def bring_checkpoints(study: Study) -> None:
 
 
 def _network_notes(study: Study) -> list[str]:
-    """What checkpoints are, and whether real labels have a part in what the tables call zero-shot."""
+    """What checkpoints are, whether real labels have a part in zero-shot figures, what a search compares."""
     counted = any(
         work.spec.domain == "synthetic" and work.spec.start is None and work.spec.recipe.reads_labels_of("real")
         for work in study.plan.works.values()
+    )
+    searched = (
+        "A search chose among recipes by validation scores. In these tables each recipe stands against training from "
+        "scratch with the same recipe, which was not tuned for that; judged.csv holds the best beside the best from "
+        "scratch."
     )
     told = (
         "Pretraining counts its class weights on the labels of real training scans (class_weights_counted_on: real): "
         "zero-shot figures are not free of real labels."
     )
-    return [*(checkpoint.note for checkpoint in study.plan.checkpoints.values()), *([told] if counted else [])]
+    return [
+        *(checkpoint.note for checkpoint in study.plan.checkpoints.values()),
+        *([told] if counted else []),
+        *([searched] if study.config.search.judged else []),
+    ]
 
 
 def _mixed_environments(study: Study) -> list[str]:

@@ -213,6 +213,12 @@ def test_a_commit_that_others_wrote_reads_and_removes_nothing_elsewhere(tmp_path
     assert store.read("run", 1, "state", "state.json") == b"again"
 
 
+@pytest.mark.parametrize("results", ["s3:/bucket/results", "S3:bucket", "gs:/bucket", "file:/tmp/x"])
+def test_half_a_uri_is_no_folder(results: str) -> None:
+    with pytest.raises(UserError, match="neither a folder nor a bucket"):
+        Store(results)
+
+
 # -- what cannot be used says so, in one message, soon --------------------------------------------------------------
 
 
