@@ -159,6 +159,8 @@ IDS = {
     "ladder": (57, "8e7d9782a670"),
     "memo": (84, "975fb33494ca"),
     "memo-weekend": (84, "eb12b19bdd05"),
+    "search": (52, "5c9f3a3ebe10"),
+    "search-smoke": (6, "a4584c616f46"),
     "smoke": (6, "f069b3f4603e"),
 }
 

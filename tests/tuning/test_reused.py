@@ -43,7 +43,7 @@ def trials(tiny_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return lambda: carry_out(trial)
 
     return [
-        waiting({"spec": work.spec.as_dict(), "epochs": sorted(work.epochs)})
+        waiting({"spec": work.spec.as_dict(), "epochs": sorted(work.epochs), "untested": []})
         for work in works
         if work.spec.labelled_scans == 2
     ]
