@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from lidartune.report.groups import Group, group_cells, mean_scores
+from lidartune.report.groups import Group, group_cells
 from lidartune.report.results import StudyResults
+from lidartune.report.summary import setting_values
 from lidartune.report.texts import count
 from lidartune.transfer import gap
 from lidartune.transfer.compare import over_settings
@@ -45,48 +44,25 @@ def headline(results: StudyResults) -> list[str]:
 def _sentence(
     results: StudyResults, groups: list[Group], pretrained: str, measure: str, opening: str, claim: str
 ) -> str:
-    settings = _settings(results, groups, measure)
-    if not settings:
+    values = setting_values(results, groups, measure)
+    if not len(values):
         return f"{opening}: n/a, no setting has both figures yet."
-    differences = [difference for _, difference in settings]
-    pooled, averaged = _pooled(differences)
+    pooled, averaged = over_settings(values)
     said = claim.format(pretrained=pretrained, amount=_amount(pooled, measure))
     where, spread = "", ""
-    if len(settings) > 1:
-        some = f"{averaged} of " if averaged < len(settings) else ""  # those that have all of the seeds
-        where = f", on average over {some}{len(settings)} settings"
-        spread = "; " + _spread([_pooled([difference])[0] for difference in differences], measure)
-    apart = _backbones_apart(settings, measure)
+    if len(values) > 1:
+        some = f"{averaged} of " if averaged < len(values) else ""  # those that have all of the seeds
+        where = f", on average over {some}{len(values)} settings"
+        spread = "; " + _spread([gap.t_interval(setting) for setting in values], measure)
+    apart = _backbones_apart(results, groups, measure)
     return f"{opening}{where}, {said} ({_certainty(pooled, measure)}{spread}){apart}."
 
 
-def _settings(results: StudyResults, groups: list[Group], measure: str) -> list[tuple[Group, dict[int, float]]]:
-    """The settings that have the measure: seed -> difference, seeds without it left out."""
-    minuend, subtrahend = gap.DIFFERENCES[measure]
-    found: dict[Any, tuple[Group, dict[int, float]]] = {}
-    for group in groups:
-        scores = mean_scores(results, group)
-        by_seed = zip(group.cells, scores[minuend] - scores[subtrahend], strict=True)
-        there = {cell.seed: float(value) for cell, value in by_seed if np.isfinite(value)}
-        # The domain gap is there before fine-tuning: what that freezes and which scans it sees makes no other setting.
-        key = group.key[:3] if measure == "domain_gap" else group.key
-        if len(there) > (len(found[key][1]) if key in found else 0):
-            found[key] = group, there
-    return list(found.values())
-
-
-def _pooled(differences: list[dict[int, float]]) -> tuple[gap.Interval, int]:
-    """The mean over settings as in the summary table, and over how many of them it is."""
-    seeds = sorted(set().union(*differences))
-    return over_settings(np.array([[difference.get(seed, np.nan) for seed in seeds] for difference in differences]))
-
-
-def _backbones_apart(settings: list[tuple[Group, dict[int, float]]], measure: str) -> str:
+def _backbones_apart(results: StudyResults, groups: list[Group], measure: str) -> str:
     """The mean of each backbone where they differ in sign and not by chance alone: an average would hide both."""
-    by_backbone: dict[str, list[dict[int, float]]] = {}
-    for group, difference in settings:
-        by_backbone.setdefault(group.key[0], []).append(difference)
-    means = {backbone: _pooled(differences)[0] for backbone, differences in by_backbone.items()}
+    backbones = dict.fromkeys(group.key[0] for group in groups)
+    values = {b: setting_values(results, [g for g in groups if g.key[0] == b], measure) for b in backbones}
+    means = {backbone: over_settings(there)[0] for backbone, there in values.items() if len(there)}
     signs = {float(np.sign(interval.mean)) for interval in means.values()}
     if not {-1.0, 1.0} <= signs or not any(gap.side(interval) for interval in means.values()):
         return ""

@@ -68,6 +68,13 @@ class RungResult:
 def rung_results(results: StudyResults) -> list[RungResult]:
     """All rungs of all settings, in the ladder's order, then TOP, and TOP_LONGER where a rung trains on; nothing where
     the study has no ladder."""
+    if "rungs" not in results.cache:
+        results.cache["rungs"] = _rung_results(results)
+    rungs: list[RungResult] = results.cache["rungs"]
+    return rungs
+
+
+def _rung_results(results: StudyResults) -> list[RungResult]:
     settings: dict[tuple[str, int, int], dict[int, CellResult]] = {}
     for cell in results.cells if results.rungs else ():
         if isinstance(cell.pretrain_epochs, int) and cell.pretrain_epochs:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -108,18 +108,11 @@ def state_from_milestone(
     state.behind = _updates_behind(milestone) if start.learning_rate == "continued" else 0
     anew = {name for name in model.state_dict() if drawn and name.startswith(drawn)}
     state.notes = notes
-    state.load = LoadReport(
-        run=milestone.spec.folder,
-        epoch=milestone.epoch,
-        file=milestone.file,
-        sha256=hashlib.sha256(milestone.weights).hexdigest(),
-        placed=parts_of(model.state_dict().keys() - anew),
-        reinitialized=parts_of(anew),
-        why={part: "recipe.start.head is new" for part, count in parts_of(anew).items() if count},
+    state.load = replace(
+        _came_over(milestone, model, normalization=start.normalization, anew=anew),
         optimizer=start.optimizer,
         optimizer_kept=len(kept),
         optimizer_fresh=tuple(n for n in trained if n not in kept) if start.optimizer == "kept" else (),
-        normalization=start.normalization,
         behind=state.behind,
     )
     return state
@@ -159,21 +152,29 @@ def adapted_state(
     state = new_state(spec, model, found.normalization, weights)
     state.adaptation = found.report
     state.behind = milestone.updates or 0
-    state.load = LoadReport(
+    normalization = "carried" if spec.adaptation.statistics == "carried" else "target"
+    state.load = _came_over(milestone, model, normalization=normalization)
+    return state
+
+
+def _came_over(
+    milestone: HandedOn, model: Network, *, normalization: str, anew: Collection[str] = ()
+) -> LoadReport:
+    """What a network has from a milestone, with a fresh optimiser; `anew` names the tensors that it has not."""
+    return LoadReport(
         run=milestone.spec.folder,
         epoch=milestone.epoch,
         file=milestone.file,
         sha256=hashlib.sha256(milestone.weights).hexdigest(),
-        placed=parts_of(model.state_dict()),
-        reinitialized=parts_of(()),
-        why={},
+        placed=parts_of(model.state_dict().keys() - set(anew)),
+        reinitialized=parts_of(anew),
+        why={part: "recipe.start.head is new" for part, count in parts_of(anew).items() if count},
         optimizer="fresh",
         optimizer_kept=0,
         optimizer_fresh=(),
-        normalization="carried" if spec.adaptation.statistics == "carried" else "target",
+        normalization=normalization,
         behind=0,
     )
-    return state
 
 
 def imported_state(

@@ -169,6 +169,17 @@ class Page:
 
 
 @contextlib.contextmanager
+def watched(window: Page, url: str, schemes: tuple[str, ...] = ("file:",)) -> Iterator[Page]:
+    """A page, just opened: it may not complain while the block runs, nor ask for anything but these kinds of URLs."""
+    window.complaints.clear()
+    window.requests.clear()
+    window.open(url)
+    yield window
+    assert not window.complaints
+    assert all(asked.startswith(schemes) for asked in window.requests)
+
+
+@contextlib.contextmanager
 def browser(profile: Path, *flags: str, patience_s: float = 60.0) -> Iterator[Page]:
     """A page in a headless browser of its own, which is ended at the end."""
     assert CHROMIUM, "no browser: skip the test before"

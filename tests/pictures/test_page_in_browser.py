@@ -13,7 +13,7 @@ from lidartune.pictures.labelled import LabelledScan
 from lidartune.pictures.page import cloud_page
 from lidartune.scans import CLASS_COLORS
 
-from .browser import CHROMIUM, NO_WEBGL, SOFTWARE_WEBGL, Page, browser
+from .browser import CHROMIUM, NO_WEBGL, SOFTWARE_WEBGL, Page, browser, watched
 from .conftest import ROAD
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -71,12 +71,9 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def page(window: Page, files: dict[str, str]) -> Iterator[Page]:
     """The page of a scan with everything, just opened; nothing may have gone wrong when the test is over."""
-    window.complaints.clear()
-    window.requests.clear()
-    window.open(files["all"])
-    yield window
-    assert not window.complaints and window.evaluate("document.body.dataset.failed") is None
-    assert all(url.startswith("file:") for url in window.requests)
+    with watched(window, files["all"]):
+        yield window
+        assert window.evaluate("document.body.dataset.failed") is None
 
 
 def fact(page: Page, name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from lidartune.report import write_report
 
-from ..pictures.browser import CHROMIUM, NO_WEBGL, Page, browser
+from ..pictures.browser import CHROMIUM, NO_WEBGL, Page, browser, watched
 from .made_up_study import NAMES, edit, make_study
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -44,12 +44,8 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def page(window: Page, urls: dict[str, str]) -> Iterator[Page]:
     """The page, just opened; it has fetched nothing and complained of nothing when the test is over."""
-    window.complaints.clear()
-    window.requests.clear()
-    window.open(urls["plain"])
-    yield window
-    assert not window.complaints
-    assert all(url.startswith(("file:", "data:")) for url in window.requests)
+    with watched(window, urls["plain"], ("file:", "data:")):
+        yield window
 
 
 def column(page: Page, head: str) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +11,7 @@ from lidartune.errors import UserError
 from lidartune.report.compare.figures import Pair, Side, classes_of
 from lidartune.report.groups import plain_reason
 from lidartune.report.plain_text import plain_name
-from lidartune.report.results import StudyResults
+from lidartune.report.results import StudyResults, optional_json
 from lidartune.report.scores import DOMAINS
 from lidartune.scans.document import read_document
 
@@ -111,7 +109,7 @@ def _recipe(results: StudyResults) -> dict[str, Any]:
 
 def _recorded(results: StudyResults) -> dict[str, Any]:
     """What the manifest says of versions and data, and the plan of budgets."""
-    manifest = _manifest(results.folder / "manifest.json")
+    manifest = optional_json(results.folder / "manifest.json")
     found = {"updates_per_epoch": results.updates_per_epoch, "finetune_epochs": results.finetune_epochs}
     found |= dict(_flat({name: manifest[name] for name in _VERSIONS if name in manifest}, ""))
     domains = manifest.get("domains")
@@ -125,14 +123,6 @@ def _recorded(results: StudyResults) -> dict[str, Any]:
 
 def _short(key: str, value: Any) -> Any:
     return value[:_SHOWN_DIGITS] if isinstance(value, str) and key.endswith(("fingerprint", "digest")) else value
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _flat(value: object, before: str) -> Iterator[tuple[str, Any]]:

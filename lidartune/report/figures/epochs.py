@@ -9,7 +9,7 @@ import pandas as pd
 
 from lidartune.figure_style import INK, PAPER, SERIES
 from lidartune.report.figures.layout import legend, panels
-from lidartune.report.figures.telling import figures_of, held, labels, with_pretraining
+from lidartune.report.figures.telling import by_measure, held, labels, with_pretraining
 from lidartune.report.results import CHECKPOINT, StudyResults
 
 if TYPE_CHECKING:
@@ -25,12 +25,8 @@ def rows(results: StudyResults, frames: dict[str, pd.DataFrame]) -> pd.DataFrame
     if not len(gap) or gap["pretrain_epochs"].nunique() < 2:
         return "one number of pretraining epochs only"
     gap, said = held(gap, "freeze", "labelled_scans")
-    gap = gap.assign(series=labels(gap, ("backbone", "width")), epochs=gap["pretrain_epochs"].astype(int))
-    parts = [
-        pd.DataFrame({"series": gap["series"], "epochs": gap["epochs"], "measure": name} | figures_of(gap, name))
-        for name in MEASURES
-    ]
-    data = pd.concat(parts, ignore_index=True).assign(held=said)
+    keys = {"series": labels(gap, ("backbone", "width")), "epochs": gap["pretrain_epochs"].astype(int)}
+    data = by_measure(gap, "measure", MEASURES, keys).assign(held=said)
     return data if data["mean"].notna().any() else "no setting has a gain yet"
 
 

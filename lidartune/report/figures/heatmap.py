@@ -9,7 +9,7 @@ import pandas as pd
 
 from lidartune.figure_style import GREY, PAPER
 from lidartune.report.figures.layout import CHARACTER, panels
-from lidartune.report.figures.telling import figures_of, held, with_pretraining
+from lidartune.report.figures.telling import by_measure, held, with_pretraining
 from lidartune.report.results import StudyResults
 
 if TYPE_CHECKING:
@@ -29,11 +29,8 @@ def rows(results: StudyResults, frames: dict[str, pd.DataFrame]) -> pd.DataFrame
     gap, said = held(with_pretraining(frames["gap"]), *("pretrain_epochs", "freeze", "labelled_scans"))
     if not len(gap) or len(gap[["backbone", "width"]].drop_duplicates()) < 2:
         return "one backbone at one width only"
-    parts = [
-        pd.DataFrame({"backbone": gap["backbone"], "width": gap["width"], "measure": name} | figures_of(gap, name))
-        for name in MAPS
-    ]
-    data = pd.concat(parts, ignore_index=True).assign(held=said)
+    keys = {"backbone": gap["backbone"], "width": gap["width"]}
+    data = by_measure(gap, "measure", MAPS, keys).assign(held=said)
     return data if data["mean"].notna().any() else "no setting has these figures yet"
 
 

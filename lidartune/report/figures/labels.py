@@ -9,7 +9,7 @@ import pandas as pd
 
 from lidartune.figure_style import BLUE, GREY, ORANGE, PAPER
 from lidartune.report.figures.layout import legend, panels
-from lidartune.report.figures.telling import RANKED_BY, figures_of, held, number, with_pretraining
+from lidartune.report.figures.telling import RANKED_BY, by_measure, held, number, with_pretraining
 from lidartune.report.results import StudyResults
 
 if TYPE_CHECKING:
@@ -33,15 +33,8 @@ def rows(results: StudyResults, frames: dict[str, pd.DataFrame]) -> pd.DataFrame
     if not len(gap) or gap["labelled_scans"].astype(str).nunique() < 2:
         return "one number of labelled scans only"
     gap, said = held(gap, "pretrain_epochs", "freeze")
-    parts = [
-        pd.DataFrame(
-            {"backbone": gap["backbone"], "width": gap["width"], "scans": gap["labelled_scans"], "line": name}
-            | figures_of(gap, name)
-            | {"gain": gap[RANKED_BY].astype(float)}
-        )
-        for name in LINES
-    ]
-    data = pd.concat(parts, ignore_index=True).assign(held=said)
+    keys = {"backbone": gap["backbone"], "width": gap["width"], "scans": gap["labelled_scans"]}
+    data = by_measure(gap, "line", LINES, keys | {"gain": gap[RANKED_BY].astype(float)}).assign(held=said)
     return data if data["mean"].notna().any() else "no setting has a score yet"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,12 @@ def figures_of(rows: pd.DataFrame, name: str) -> dict[str, Any]:
     columns = {"mean": name, "low": f"{name}_low", "high": f"{name}_high", "seeds": f"{name}_seeds"}
     found = {end: (1 if end == "seeds" else 100) * rows[column].astype(float) for end, column in columns.items()}
     return found | {"certain": certain(rows, *columns.values())}
+
+
+def by_measure(rows: pd.DataFrame, column: str, names: Iterable[str], keys: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each of `rows` and each measure, whose name stands in `column`: its keys and `figures_of`."""
+    parts = [pd.DataFrame({**keys, column: name, **figures_of(rows, name)}) for name in names]
+    return pd.concat(parts, ignore_index=True)
 
 
 def key_of(row: pd.Series) -> Key:
