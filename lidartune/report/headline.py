@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lidartune.report.groups import Group, group_cells
+from lidartune.report.judged import judged_sentences, judged_table
+from lidartune.report.points import points_table
 from lidartune.report.results import StudyResults
 from lidartune.report.summary import setting_values
 from lidartune.report.texts import count
@@ -22,7 +24,8 @@ _CLAIMS = (
 
 
 def headline(results: StudyResults) -> list[str]:
-    """Three sentences that the gap table backs, whether or not they speak for pretraining.
+    """Three sentences that the gap table backs, whether or not they speak for pretraining; before them, of a search
+    that was judged, what its tables of points and judged recipes back.
 
     They speak of the longest pretraining: shorter ones are in the table, and an average over both would hide either.
     Of networks that start from a checkpoint there is one sentence: the others need its updates, which nobody knows.
@@ -31,7 +34,8 @@ def headline(results: StudyResults) -> list[str]:
     epochs = max((g.key[2] for g in everything if isinstance(g.key[2], int)), default=0)
     groups = [g for g in everything if g.key[2] == epochs and epochs > 0]
     imported = [g for g in everything if g.from_checkpoint]
-    said = []
+    searched = judged_sentences(judged_table(results), points_table(results))
+    said = [f"{sentence.text} {sentence.more}" for sentence in searched]
     if groups or not imported:
         pretrained = f"networks pretrained for {count(epochs, 'epoch')}"
         said += [_sentence(results, groups, pretrained, *claim) for claim in _CLAIMS]

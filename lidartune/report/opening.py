@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lidartune.report.figures.telling import number
 from lidartune.report.groups import Group, group_cells
+from lidartune.report.judged import judged_sentences
 from lidartune.report.ladder import TOP, RungResult, rung_results
+from lidartune.report.opening_words import (
+    Sentence,
+    amount,
+    gap_words,
+    helps,
+    over,
+    points,
+    scans_words,
+    verdict_words,
+)
 from lidartune.report.results import StudyResults
 from lidartune.report.summary import setting_values
 from lidartune.report.texts import count, row_interval
@@ -21,23 +31,17 @@ _FREEZING = {"encoder": "Freezing the encoder", "head_only": "Training the head 
 _CHOICES = ("freeze", "width", "pretrain_epochs", "backbone")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """One sentence, what stands below it, and the difference that it is about (None where there is no figure)."""
-
-    text: str
-    more: str
-    interval: gap.Interval | None
-
-
 def opening(results: StudyResults, frames: dict[str, pd.DataFrame]) -> list[Sentence]:
     """Whether pretraining helps, what a choice costs, where the gap lies: in this order, as far as there is a figure.
 
+    Of a search that was judged: whether pretraining helps the best recipes, and what the search was worth.
+
     Args:
-        frames: the study's tables, by name: `effects` and `per_class` are read where they are there.
+        frames: the study's tables, by name: `effects`, `per_class`, `judged` and `points` are read where there.
     """
     groups = _longest(group_cells(results))
-    found = [_gain(results, groups), _choice(frames), _largest_part(results, groups, frames)]
+    searched = judged_sentences(frames.get("judged"), frames.get("points"))
+    found = [*(searched or (_gain(results, groups), _choice(frames))), _largest_part(results, groups, frames)]
     return [sentence for sentence in found if sentence is not None]
 
 
@@ -62,15 +66,15 @@ def _gain(results: StudyResults, groups: list[Group]) -> Sentence | None:
     what = "starting from the checkpoint"
     if not groups[0].from_checkpoint:
         what = f"pretraining for {count(int(groups[0].key[2]), 'epoch')}"
-    text = f"On this pair {_helps(what, first)} at {_scans_words(scans)}"
+    text = f"On this pair {helps(what, first)} at {scans_words(scans)}"
     other = next((o for o in others if gap.verdict(o[1]) != gap.verdict(first)), others[-1] if others else None)
     if other is not None:
-        text += _and_then(first, other[1], _scans_words(other[0]))
+        text += _and_then(first, other[1], scans_words(other[0]))
     total = _measured(results, by_scans[scans], "gain_equal_total")
     more = "Against training from scratch with the same fine-tuning updates on the same scans."
     if total is not None:
-        more += f" With pretraining paid for in updates: {_points(total[0])}{_verdict_words(total[0])}."
-    return Sentence(text=text + ".", more=_over(first, settings) + more, interval=first)
+        more += f" With pretraining paid for in updates: {points(total[0])}{verdict_words(total[0])}."
+    return Sentence(text=text + ".", more=over(first, settings) + more, interval=first)
 
 
 def _measured(results: StudyResults, groups: list[Group], measure: str) -> tuple[gap.Interval, int] | None:
@@ -79,26 +83,16 @@ def _measured(results: StudyResults, groups: list[Group], measure: str) -> tuple
     return (interval, settings) if settings else None
 
 
-def _helps(what: str, interval: gap.Interval) -> str:
-    return {
-        "positive": f"{what} helps by {_amount(interval)}",
-        "negative": f"{what} does harm, by {_amount(interval)},",
-        "suggests positive": f"{what} seems to help, by {_amount(interval)},",
-        "suggests negative": f"{what} seems to do harm, by {_amount(interval)},",
-        "not distinguishable": f"it cannot be told whether {what} helps ({_points(interval)})",
-    }.get(gap.verdict(interval), f"{what} gains {_points(interval)} in the one seed that there is,")
-
-
 def _and_then(first: gap.Interval, other: gap.Interval, where: str) -> str:
     """The second half: at more labelled scans."""
     was, now = gap.verdict(first), gap.verdict(other)
     if now == was and now.endswith(("positive", "negative")):
-        return f", and by {_amount(other)} at {where}"
+        return f", and by {amount(other)} at {where}"
     if now == "not distinguishable" and was.endswith("positive"):
-        return f", and no longer measurably at {where} ({_points(other)})"
+        return f", and no longer measurably at {where} ({points(other)})"
     if now.endswith("negative") and was != now:
-        return f", and {'seems to do' if now.startswith('suggests') else 'does'} harm at {where} ({_points(other)})"
-    return f"; {_points(other)} at {where}{_verdict_words(other)}"
+        return f", and {'seems to do' if now.startswith('suggests') else 'does'} harm at {where} ({points(other)})"
+    return f"; {points(other)} at {where}{verdict_words(other)}"
 
 
 # -- what a choice costs ----------------------------------------------------------------------------------------------
@@ -116,7 +110,7 @@ def _choice(frames: dict[str, pd.DataFrame]) -> Sentence | None:
         if len(rows):
             row = rows.loc[rows["difference"].abs().idxmax()]
             interval = row_interval(row.to_dict(), "difference")
-            more = _over(interval, int(row["settings"])) + "In the score after fine-tuning, everything else equal."
+            more = over(interval, int(row["settings"])) + "In the score after fine-tuning, everything else equal."
             more += f" The largest of {len(rows)} such differences: expect less elsewhere." if len(rows) > 1 else ""
             return Sentence(text=_choice_words(axis, row, interval), more=more, interval=interval)
     return None
@@ -149,12 +143,12 @@ def _choice_words(axis: str, row: pd.Series, interval: gap.Interval) -> str:
         "backbone": f"{value} instead of {instead}",
     }[axis]
     return {
-        "positive": f"{what} brings {_amount(interval)}.",
-        "negative": f"{what} costs {_amount(interval)}.",
-        "suggests positive": f"{what} seems to bring {_amount(interval)}.",
-        "suggests negative": f"{what} seems to cost {_amount(interval)}.",
-        "not distinguishable": f"{what} changes nothing that can be measured ({_points(interval)}).",
-    }.get(gap.verdict(interval), f"{what}: {_points(interval)}, in one seed.")
+        "positive": f"{what} brings {amount(interval)}.",
+        "negative": f"{what} costs {amount(interval)}.",
+        "suggests positive": f"{what} seems to bring {amount(interval)}.",
+        "suggests negative": f"{what} seems to cost {amount(interval)}.",
+        "not distinguishable": f"{what} changes nothing that can be measured ({points(interval)}).",
+    }.get(gap.verdict(interval), f"{what}: {points(interval)}, in one seed.")
 
 
 # -- where the gap lies -----------------------------------------------------------------------------------------------
@@ -170,13 +164,13 @@ def _largest_part(results: StudyResults, groups: list[Group], frames: dict[str, 
     if candidates:
         return _from_ladder(candidates, len({row.key for row in candidates}), whole)
     more = "What of it is sensor, statistics or shares of classes, `ladder: all` in the study's YAML measures."
-    more = _over(whole, settings) + more
+    more = over(whole, settings) + more
     by_class = _by_class(frames["per_class"], groups)
     if not by_class or not gap.verdict(whole).endswith("positive"):
-        return Sentence(text=f"{_gap_words(whole)}.", more=more, interval=whole)
+        return Sentence(text=f"{gap_words(whole)}.", more=more, interval=whole)
     name, part = by_class
     return Sentence(
-        text=f"{_gap_words(whole)}; the largest part of the gap is {name}, {part:.0f} % of what the classes lose.",
+        text=f"{gap_words(whole)}; the largest part of the gap is {name}, {part:.0f} % of what the classes lose.",
         more=more,
         interval=whole,
     )
@@ -191,18 +185,18 @@ def _from_ladder(candidates: list[RungResult], settings: int, whole: gap.Interva
     best = max(by_rung, key=mean)
     rows = by_rung[best]
     one = rows[0].over_none if len(rows) == 1 else gap.Interval(mean=mean(best), low=np.nan, high=np.nan, seeds=0)
-    said = f"; no rung of the ladder shows that it closes a part, {best} comes closest ({_points(one)})"
+    said = f"; no rung of the ladder shows that it closes a part, {best} comes closest ({points(one)})"
     if not gap.verdict(whole).endswith("positive"):  # there is nothing that could be closed
-        said = f"; of the ladder's rungs without a real label {best} brings most ({_points(one)})"
+        said = f"; of the ladder's rungs without a real label {best} brings most ({points(one)})"
     elif len(rows) > 1 and one.mean > 0:
-        said = f"; of that, {best} closes most without a real label ({_points(one)})"
+        said = f"; of that, {best} closes most without a real label ({points(one)})"
     elif gap.verdict(one).endswith("positive"):
         closed = float(rows[0].closed.mean)
         share = f", {100 * closed:.0f} % of it" if np.isfinite(closed) else ""
         goes = "goes" if gap.verdict(one) == "positive" else "seems to go"
-        said = f"; its largest part that goes without a real label {goes} with {best} ({_points(one)}{share})"
+        said = f"; its largest part that goes without a real label {goes} with {best} ({points(one)}{share})"
     return Sentence(
-        text=f"{_gap_words(whole)}{said}.",
+        text=f"{gap_words(whole)}{said}.",
         more=(f"On average over {settings} settings. " if settings > 1 else "")
         + f"{rows[0].sentence} The best of {len(by_rung)} rungs in this very test: expect less elsewhere. "
         f"The whole way is {TOP}.",
@@ -221,48 +215,3 @@ def _by_class(frame: pd.DataFrame, groups: list[Group]) -> tuple[str, float] | N
     losses = mine.groupby("name", sort=False)["domain_gap"].mean().dropna()
     losses = losses[losses > 0]
     return (str(losses.idxmax()), 100 * float(losses.max() / losses.sum())) if len(losses) else None
-
-
-# -- words ------------------------------------------------------------------------------------------------------------
-
-
-def _amount(interval: gap.Interval) -> str:
-    """Without its sign: `6.1 ± 1.2 points`."""
-    half = float(interval.high) - float(interval.mean)
-    spread = f" ± {100 * half:.1f}" if np.isfinite(half) else ""
-    return f"{100 * abs(float(interval.mean)):.1f}{spread} points"
-
-
-def _points(interval: gap.Interval) -> str:
-    sign = "+" if interval.mean >= 0 else "\N{MINUS SIGN}"
-    return sign + _amount(interval)
-
-
-def _verdict_words(interval: gap.Interval) -> str:
-    verdict = gap.verdict(interval)
-    if verdict == "not distinguishable":
-        return ", not to be told from nothing"
-    return ", in one seed" if verdict == "n/a" else ""
-
-
-def _gap_words(interval: gap.Interval) -> str:
-    said = "Before fine-tuning, networks trained on synthetic scans"
-    if gap.verdict(interval) == "not distinguishable":
-        return f"{said} cannot be told from networks trained on real ones ({_points(interval)} below)"
-    where = "below" if interval.mean >= 0 else "above"
-    score = "seem to score" if gap.verdict(interval).startswith("suggests") else "score"
-    one_seed = ", in one seed" if gap.verdict(interval) == "n/a" else ""
-    return f"{said} {score} {_amount(interval)} {where} networks trained on real ones{one_seed}"
-
-
-def _over(interval: gap.Interval, settings: int) -> str:
-    """How much stands behind a sentence, and how little."""
-    seeds = int(interval.seeds)
-    where = f"Mean over {settings} settings, " if settings > 1 else ""
-    few = f" ({gap.FEWEST_SEEDS} are needed to call anything significant)" if 1 < seeds < gap.FEWEST_SEEDS else ""
-    said = f"{where}{count(seeds, 'seed')}{few}. "
-    return said[0].upper() + said[1:]
-
-
-def _scans_words(scans: int | str) -> str:
-    return "all labelled real scans" if scans == "all" else f"{scans} labelled real scan{'' if scans == 1 else 's'}"

@@ -46,6 +46,7 @@ def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequenc
         return "".join(_table(texts[name]) for name in names if name in texts)
 
     sections = [
+        ("What the search comes to", tables("judged")),
         ("Learning curves", _curves(chart, drawn["curves"])),
         ("Gap and gains", tables("gap") + _figures(drawn, "gain", "heatmap")),
         ("What it depends on", tables("effects", "summary") + _figures(drawn, "epochs")),
@@ -54,7 +55,7 @@ def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequenc
         ("The ladder", "".join(map(_table, ladder_text(results, sentences=True))) + _figures(drawn, "ladder")),
         ("Class by class", _figures(drawn, "classes", "confusion") + _classes(texts["per_class"], frames["gap"])),
         ("One scan", _pictures(pictures)),
-        ("The search", _figures(drawn, "search") + tables("points")),
+        ("The search", _figures(drawn, "search") + tables("points", "importances")),
         ("Ranking and speed", tables("ranking", "learning", "forgetting", "ceilings", "cost")),
         ("Every cell", tables("cells")),
         ("Left out", _excluded(results) + _not_drawn(drawn)),

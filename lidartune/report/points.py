@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -14,11 +16,19 @@ ABOUT = ("point", "points", "status", "epochs", VALUE)
 """The columns of every search; behind them stands what was drawn, a column each."""
 
 
+def search_record(results: StudyResults) -> dict[str, Any]:
+    """What a search has left for the report, points.json; {} of a study that is none."""
+    if "search" not in results.cache:
+        results.cache["search"] = optional_json(results.folder / "points.json")
+    record: dict[str, Any] = results.cache["search"]
+    return record
+
+
 def points_table(results: StudyResults) -> pd.DataFrame:
     """One row a point: its name, whether it was pretrained, how it ended, after how many epochs on real scans, its
     score on the real validation scans (mean over seeds; nan where it has none), and every value that was drawn for it
     (empty where none was)."""
-    rows = optional_json(results.folder / "points.json").get("points")
+    rows = search_record(results).get("points")
     points = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     drawn = dict.fromkeys(name for row in points for name in row if name not in ABOUT)
     return pd.DataFrame([_about(row) | {plain_name(name): _plain(row.get(name)) for name in drawn} for row in points])
@@ -47,7 +57,7 @@ def points_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
         left=len(names),
         notes=[
             "Scored on the validation scans: the best of many is too good by the choice. What it is worth is seen on "
-            "seeds that nothing was chosen by (judged.csv)."
+            "seeds that nothing was chosen by (table judged)."
         ],
     )
 

@@ -12,6 +12,7 @@ from lidartune.report.cells import cells_table, cells_text
 from lidartune.report.classes import per_class_table, per_class_text
 from lidartune.report.cost import cost_table, cost_text
 from lidartune.report.effects import effects_table, effects_text
+from lidartune.report.judged import importances_table, importances_text, judged_table, judged_text
 from lidartune.report.label_efficiency import label_efficiency_table, label_efficiency_text
 from lidartune.report.ladder import ladder_table, ladder_text
 from lidartune.report.learning import learning_table, learning_text
@@ -41,6 +42,7 @@ class StudyTable:
 
 
 TABLES = (
+    StudyTable(name="judged", frame=judged_table, text=judged_text),
     StudyTable(name="gap", frame=gap_table, text=lambda results, _: gap_text(results)),
     StudyTable(name="matrix", frame=matrix_table, text=lambda results, _: matrix_text(results)),
     StudyTable(name="ladder", frame=ladder_table, text=lambda results, _: ladder_text(results, sentences=False)[0]),
@@ -49,6 +51,7 @@ TABLES = (
     StudyTable(name="label_efficiency", frame=label_efficiency_table, text=label_efficiency_text),
     StudyTable(name="ranking", frame=ranking_table, text=ranking_text, printed=False),
     StudyTable(name="points", frame=points_table, text=points_text, printed=False),
+    StudyTable(name="importances", frame=importances_table, text=importances_text, printed=False),
     StudyTable(name="learning", frame=learning_table, text=learning_text, printed=False),
     StudyTable(name="forgetting", frame=forgetting_table, text=forgetting_text, printed=False),
     StudyTable(name="ceilings", frame=ceilings_table, text=ceilings_text, printed=False),

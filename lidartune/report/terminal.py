@@ -20,13 +20,17 @@ WIDTH = 120  # columns that every table fits
 
 
 def print_tables(results: StudyResults, console: Console, only: Collection[str] = ()) -> None:
-    """The short tables, or `only` those named, what is not there, and the headline, for WIDTH columns or more."""
+    """`only` the tables named; or the short ones, what is not there, and the headline; for WIDTH columns or more."""
+    texts = all_texts(results)
+    if only:
+        for name in only:
+            print_table(texts[name], console)
+        return
     for line in caption(results):
         console.print(Text(line, style="dim"))
-    texts = all_texts(results)
-    chosen = [texts[t.name] for t in TABLES if t.name in texts and (t.name in only if only else t.printed)]
-    for table in chosen:
-        print_table(table, console)
+    for table in TABLES:
+        if table.printed and table.name in texts:
+            print_table(texts[table.name], console)
     for line in absent_lines(results):
         console.print(Text(line, style="yellow"))
     for line in headline(results):

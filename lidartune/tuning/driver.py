@@ -18,7 +18,7 @@ from lidartune.report import write_report
 from lidartune.transfer.data import WORLD_MISSING, StudyData, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
-from lidartune.tuning.ended import end_search, write_points
+from lidartune.tuning.ended import search_lines, write_points
 from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.place import Place, open_place
@@ -62,9 +62,10 @@ def run_study(
                 source.write_file()
                 write_points(study, source.points)
             short = config.search.judged is not None and not console.is_terminal
-            report = write_report(study.folder, console=None if short else console)
+            write_report(study.folder, console=console, only=("judged",) if short and study.plan.roles else ())
             if isinstance(source, DrawnCells):
-                end_search(study, source.points, report, console)
+                lines = search_lines(study, source.points)
+                console.print(*lines, sep="\n", highlight=False, markup=False, soft_wrap=True)
     for line in failed_runs(study.schedule.failures):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"\nreport       {study.uri}/report/index.html", highlight=False, soft_wrap=True)

@@ -202,8 +202,8 @@ def _network_notes(study: Study) -> list[str]:
     )
     searched = (
         "A search chose among recipes by validation scores. In these tables each recipe stands against training from "
-        "scratch with the same recipe, which was not tuned for that; judged.csv holds the best beside the best from "
-        "scratch."
+        "scratch with the same recipe, which was not tuned for that; the table judged holds the best beside the "
+        "best from scratch."
     )
     told = (
         "Pretraining counts its class weights on the labels of real training scans (class_weights_counted_on: real): "
