@@ -93,6 +93,18 @@ def test_a_second_driver_is_refused_and_one_that_is_gone_is_followed(bucket: str
     assert files.read(bucket_lock.LOCK) is None
 
 
+def test_a_driver_whose_process_is_hidden_is_not_taken_for_gone(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc with hidepid shows nobody another user's processes."""
+    files, ended = S3Files(bucket), subprocess.Popen(["true"])
+    own = json.loads(bucket_lock.hold(files))
+    ended.wait()
+    monkeypatch.setattr(bucket_lock, "_begun", lambda pid: None)
+    with pytest.raises(UserError, match="another study is running"):
+        bucket_lock.hold(files)
+    files.write(bucket_lock.LOCK, json.dumps(own | {"pid": ended.pid}).encode())
+    bucket_lock.let_go(files, bucket_lock.hold(files))
+
+
 # -- a study's folder from elsewhere --------------------------------------------------------------------------------
 
 

@@ -52,11 +52,10 @@ class LocalFiles:
         self._root = os.path.abspath(folder)
 
     def read(self, path: str) -> bytes | None:
-        try:
-            with open(f"{self._root}/{path}", "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
+        target = f"{self._root}/{path}"
+        with _explained(target, "read"), suppress(FileNotFoundError), open(target, "rb") as file:
+            return file.read()
+        return None
 
     def write(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
@@ -84,10 +83,9 @@ class LocalFiles:
                 self.remove(name)
 
     def names(self, folder: str) -> list[str]:
-        try:
+        with _explained(f"{self._root}/{folder}", "read"), suppress(FileNotFoundError):
             return os.listdir(f"{self._root}/{folder}")
-        except FileNotFoundError:
-            return []
+        return []
 
     def remove(self, path: str) -> None:
         with _explained(f"{self._root}/{path}"), suppress(FileNotFoundError):
@@ -102,17 +100,20 @@ class LocalFiles:
                     raise
 
 
+_REMEDIES = {"written": "make room, or make it writable", "read": "look at its rights and at the disk"}
+
+
 @contextmanager
-def _explained(target: str) -> Iterator[None]:
+def _explained(target: str, refused: str = "written") -> Iterator[None]:
     """What the file system refuses, as one message."""
     try:
         yield
     except OSError as error:
         raise CannotWrite(
-            "the results folder cannot be written",
+            f"the results folder cannot be {refused}",
             where=target,
             found=error.strerror or error,
-            do="make room, or make it writable, and run the same command again: what is committed stays",
+            do=f"{_REMEDIES[refused]}, and run the same command again: what is committed stays",
         ) from None
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from lidartune.errors import UserError
 from lidartune.runs.files import CannotWrite
@@ -59,6 +60,7 @@ class S3Files:
         self.uri = "/".join(part for part in (f"s3://{self.bucket}", self._folder) if part)
         with self._explained():
             self._client = _client(patient, _settings())
+        _refuse_credentials(self._client.meta.endpoint_url)
 
     def read(self, path: str) -> bytes | None:
         found = self.read_tagged(path)
@@ -129,7 +131,9 @@ class S3Files:
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
             if keys:
                 with self._explained():
-                    self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
+                    answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
+                    for error in answer.get("Errors", ()):  # of single keys, in an answer that says "200 OK"
+                        raise _as_error(error)
 
     def key(self, path: str) -> str:
         """The object's key in the bucket."""
@@ -208,6 +212,23 @@ def split_uri(uri: str) -> tuple[str, str]:
     if not bucket or any(part in (".", "..") for part in parts):
         raise UserError("this is no folder of a bucket", where="--results", found=uri, wanted="s3://bucket/folder")
     return bucket, "/".join(parts)
+
+
+def _refuse_credentials(endpoint: str) -> None:
+    if "@" in urlsplit(endpoint).netloc:
+        raise UserError(
+            "an endpoint holds no credentials: messages name it",
+            where="AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config",
+            found=f"...@{endpoint.rpartition('@')[2]}",
+            do="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, instead",
+        )
+
+
+def _as_error(error: dict[str, str]) -> Exception:
+    from botocore.exceptions import ClientError
+
+    status = 403 if error.get("Code") == "AccessDenied" else 500
+    return ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, "DeleteObjects")
 
 
 def _refused(files: S3Files, error: Any) -> CannotWrite:

@@ -82,7 +82,20 @@ def _begun(pid: int) -> int | None:
 def _is_gone(holder: dict[str, Any]) -> bool:
     if holder.get("machine") != _machine():
         return False
-    return not isinstance(holder.get("pid"), int) or _begun(holder["pid"]) != holder.get("begun")
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid < 1 or not _is_there(pid):
+        return True
+    return _begun(pid) not in (None, holder.get("begun"))  # None: another user's, which /proc may hide
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

@@ -259,6 +259,31 @@ def test_a_server_that_is_away(bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert address in str(away.value)
 
 
+def test_an_endpoint_with_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://AKIA7:hunter2@127.0.0.1:9")
+    with pytest.raises(UserError, match="an endpoint holds no credentials") as refused:
+        Store(bucket)
+    assert "hunter2" not in str(refused.value) and "AKIA7" not in str(refused.value)
+
+
+def test_a_file_that_may_not_be_removed_is_named_though_the_answer_says_ok(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = S3Files(bucket)
+    files.write("runs/a/x", b"x")
+    error = {"Key": "runs/a/x", "Code": "AccessDenied", "Message": "not you"}
+    monkeypatch.setattr(files._client, "delete_objects", lambda **_: {"Errors": [error]})
+    with pytest.raises(CannotWrite, match=r"refuses access[\s\S]*AccessDenied: not you"):
+        files.remove_folder("runs/a")
+
+
+def test_what_cannot_be_read_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for read in (lambda: LocalFiles(tmp_path).read("file/below"), lambda: LocalFiles(tmp_path).names("file")):
+        with pytest.raises(CannotWrite, match=r"cannot be read[\s\S]*Not a directory"):
+            read()
+
+
 def test_what_is_refused_names_the_rights_that_are_needed(bucket: str, s3_server: str) -> None:
     _let_in(s3_server, "0")  # moto then looks at who asks
     try:
