@@ -28,6 +28,8 @@ __all__ = ["CannotWrite", "Kind", "Store"]
 Kind = Literal["metrics", "test", "kept", "state", "timing"]
 _EPOCH = re.compile(r"epoch-(\d{6})")
 _INSIDE = re.compile(r"inside-(\d{6,})")
+QUESTIONS_AT_ONCE = 32
+"""Threads that ask a store: far away an answer takes a while, and many at once take no longer."""
 
 
 class Store:
@@ -79,8 +81,12 @@ class Store:
 
     def epochs(self, run: str, kind: Kind) -> list[int]:
         """The epochs for which this kind is committed, in order."""
+        return [epoch for epoch in self.begun_epochs(run) if self.has(run, epoch, kind)]
+
+    def begun_epochs(self, run: str) -> list[int]:
+        """The epochs of which something was written, in order."""
         names = (_EPOCH.fullmatch(name) for name in self.files.names(f"runs/{run}"))
-        return sorted(epoch for match in names if match and self.has(run, epoch := int(match[1]), kind))
+        return sorted(int(match[1]) for match in names if match)
 
     # -- commits ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TypeVar
@@ -11,7 +12,7 @@ from lidartune.backbones.cost import cost_per_pixel
 from lidartune.config import Resources
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
-from lidartune.runs.store import Store
+from lidartune.runs.store import QUESTIONS_AT_ONCE, Store
 
 T = TypeVar("T")
 RUNS_OF_A_KIND, EPOCHS_OF_A_RUN, RUNS_LOOKED_AT = 6, 4, 500
@@ -97,11 +98,14 @@ class Pace:
         beginnings = tuple(f"{kind.backbone}-{kind.width}-" for kind in wanted)
         names = [run for run in self._store.runs() if run.startswith(beginnings)] if wanted else []
         found: dict[Kind, list[list[Timing]]] = {kind: [] for kind in wanted}
-        for run in _some(names, RUNS_LOOKED_AT):
-            spec = self._spec(run)
-            runs = found.get(kind_of(spec)) if spec else None
-            if runs is not None and len(runs) < RUNS_OF_A_KIND and (timings := self._timings(run)):
-                runs.append(timings)
+        some = _some(names, RUNS_LOOKED_AT)
+        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+            kinds = [spec and kind_of(spec) for spec in pool.map(self._spec, some)]
+            left = {kind: [run for run, its in zip(some, kinds, strict=True) if its == kind] for kind in wanted}
+            while asked := [(k, run) for k, runs in left.items() for run in runs[: RUNS_OF_A_KIND - len(found[k])]]:
+                for (kind, run), timings in zip(asked, pool.map(self._timings, [run for _, run in asked]), strict=True):
+                    left[kind].remove(run)
+                    found[kind] += [timings] if timings else []
         self.runs_read = sum(map(len, found.values()))
         timed = {kind: [timing for timings in runs for timing in timings] for kind, runs in found.items()}
         return {kind: taken for kind, timings in timed.items() if (taken := _seconds(timings, kind))}
@@ -115,7 +119,7 @@ class Pace:
     def _timings(self, run: str) -> list[Timing]:
         """Timings of some epochs, the first and the last among them."""
         store, resources, rows = self._store, self._resources, []
-        for epoch in _some(store.epochs(run, "timing"), EPOCHS_OF_A_RUN):
+        for epoch in _some(store.begun_epochs(run), EPOCHS_OF_A_RUN):
             try:
                 row = store.read_json(run, epoch, "timing", "timing.json")
                 seconds, alike = row["seconds"], row["threads"] == resources.cpus_per_trial

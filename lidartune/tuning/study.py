@@ -14,7 +14,7 @@ import yaml
 from lidartune.config import StudyConfig, as_dict
 from lidartune.runs.files import is_uri
 from lidartune.runs.spec import RunSpec
-from lidartune.runs.store import Store, missing_epochs
+from lidartune.runs.store import QUESTIONS_AT_ONCE, Store, missing_epochs
 from lidartune.transfer.data import StudyData, labelled_record, with_counts
 from lidartune.transfer.ladder import ladder_lines
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
@@ -22,8 +22,6 @@ from lidartune.tuning.manifest import manifest
 from lidartune.tuning.pace import Pace
 from lidartune.tuning.schedule import Schedule
 from lidartune.whole_file import write_whole
-
-QUESTIONS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +107,15 @@ def _whole_plan(config: StudyConfig, data: StudyData | None) -> Plan:
 
 def _asked_at_once(store: Store, plan: Plan) -> dict[tuple[str, int], bool]:
     """Which of the plan's (run, epoch) are in the store; far away each question takes a while, many at once do not."""
+    begun = set(store.runs())
     wanted = [(run, epoch) for run, work in plan.works.items() for epoch in work.epochs]
+
+    def is_there(key: tuple[str, int]) -> bool:
+        run, epoch = key
+        return run in begun and not missing_epochs(store, run, [epoch])
+
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
-        return dict(zip(wanted, pool.map(lambda key: not missing_epochs(store, key[0], [key[1]]), wanted), strict=True))
+        return dict(zip(wanted, pool.map(is_there, wanted), strict=True))
 
 
 def describe(study: Study) -> list[str]:
