@@ -225,10 +225,8 @@ def _mixed_environments(study: Study) -> list[str]:
     found: dict[str, int] = {}
     near = Store(study.results)
     for run in study.plan.works:
-        epochs = near.epochs(run, "timing")
-        if epochs:
-            facts = near.read_json(run, epochs[-1], "timing", "timing.json")
-            text = "{device}, {cpu_capability}, torch {torch}, {threads} threads".format(**facts)
+        rows = [near.read_json(run, epoch, "timing", "timing.json") for epoch in near.epochs(run, "timing")]
+        for text in {"{device}, {cpu_capability}, torch {torch}, {threads} threads".format(**row) for row in rows}:
             found[text] = found.get(text, 0) + 1
     if len(found) < 2:
         return []

@@ -48,3 +48,22 @@ def test_real_labels_in_the_pretraining_are_told(tiny_world: Any, tmp_path: Path
         recorded = json.loads((study.folder / "manifest.json").read_text())["notes"]
         for lines in (describe(study), recorded):
             assert any("zero-shot figures are not free of real labels" in line for line in lines) == told
+
+
+def test_a_run_that_went_on_on_another_machine_is_told(tiny_world: Any, tmp_path: Path) -> None:
+    config = tiny_config(tiny_world, grid=GRID)
+    study = open_study(config, tmp_path, open_study_data(config))
+    run, other, *_ = study.plan.works
+    here = {"device": "cpu", "cpu_capability": "AVX2", "torch": "2.13.0", "threads": 1}
+
+    def note() -> list[str]:
+        record(study, ["command"])
+        notes = json.loads((study.folder / "manifest.json").read_text())["notes"]
+        return [text for text in notes if "different environments" in text]
+
+    for name, epoch, its in ((run, 0, here), (run, 2, here), (other, 0, here)):
+        study.store.commit(name, epoch, "timing", {"timing.json": json.dumps(its).encode()})
+    assert not note()
+    elsewhere = json.dumps(here | {"cpu_capability": "AVX512"}).encode()
+    study.store.commit(run, 1, "timing", {"timing.json": elsewhere})  # and back again
+    assert ["1 runs on cpu, AVX512" in text and "2 runs on cpu, AVX2" in text for text in note()] == [True]
