@@ -18,7 +18,7 @@ import yaml
 from lidartune.streetworld import WorldFolder
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "study" / "run_transfer_grid.py"
+GRID, SEARCH = ROOT / "study" / "run_transfer_grid.py", ROOT / "study" / "run_search.py"
 HOOK = Path(__file__).parent / "faults" / "hook"
 REPORTED = ("gap.csv", "matrix.csv", "per_class.csv", "cells.csv")
 PATIENCE_S = 300
@@ -52,14 +52,16 @@ def write_study(folder: Path, values: dict[str, Any]) -> Path:
     return path
 
 
-def command(config: Path, results: Path | str, *more: str) -> list[str]:
-    return [sys.executable, str(SCRIPT), "--config", str(config), "--results", str(results), *more]
+def command(config: Path, results: Path | str, *more: str, script: Path = GRID) -> list[str]:
+    return [sys.executable, str(script), "--config", str(config), "--results", str(results), *more]
 
 
-def start(config: Path, results: Path | str, *more: str, faults: dict[str, Any] | None = None) -> subprocess.Popen[str]:
+def start(
+    config: Path, results: Path | str, *more: str, script: Path = GRID, faults: dict[str, Any] | None = None
+) -> subprocess.Popen[str]:
     """Starts the study; `faults` are for tests/faults/hook/sitecustomize.py."""
     return subprocess.Popen(
-        command(config, results, *more),
+        command(config, results, *more, script=script),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

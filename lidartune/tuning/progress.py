@@ -153,7 +153,7 @@ class StudyProgress(Callback):
     def _picture(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for name in ("running", "epoch", "synthetic", "real", "scans/s", "left"):
-            table.add_column(name, justify="left" if name == "running" else "right")
+            table.add_column(name, justify="left" if name == "running" else "right", overflow="fold")
         for trial in self._running.values():
             scores = [f"{100 * trial.miou[d]:.1f}" if d in trial.miou else "" for d in ("synthetic", "real")]
             epoch = "starting" if trial.epoch is None else f"{trial.epoch}/{trial.last}"

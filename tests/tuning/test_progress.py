@@ -95,3 +95,12 @@ def test_at_a_terminal_there_is_a_line_for_each_running_trial_and_a_bar(clock: l
     assert lines[0] == "running epoch synthetic real scans/s left"
     assert lines[1] == "run 1 50/100 50.0 4.0 50 s" and lines[2] == "run 2 starting 0.0 ?"
     assert "━" * 20 in lines[3] and lines[3].endswith("50 % 50 of 100 epochs, 50 s so far, about 50 s left")
+
+
+def test_on_a_narrow_terminal_names_are_folded_and_nothing_is_cut(clock: list[float]) -> None:
+    console = Console(file=(shown := io.StringIO()), width=80, color_system=None)
+    watched, trial = follow(console, [50]), FakeTrial("x" * 100)
+    watched.on_trial_start(0, [], trial)  # type: ignore[arg-type]
+    watched.on_trial_result(0, [], trial, result(50))  # type: ignore[arg-type]
+    console.print(watched._picture())
+    assert shown.getvalue().count("x") == 100 and "…" not in shown.getvalue() and "50/100" in shown.getvalue()

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lidartune.cli import run, study_command
+from tests.study_process import SEARCH, finish, kill, start, wait_for
 
-STUDY = Path(__file__).parents[2] / "study"
-
-
-def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(STUDY / "run_search.py"), "--config", str(STUDY / "search-smoke.yaml")]
-    return subprocess.Popen(
-        [*command, "--results", str(results), *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Ends the driver and the Ray that it started, which is in its session."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getsid(int(folder.name)) == process.pid:
-                os.kill(int(folder.name), signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
-    process.wait()
+STUDY = SEARCH.parent
 
 
 def points(results: Path) -> list[dict[str, Any]]:
@@ -46,21 +21,15 @@ def points(results: Path) -> list[dict[str, Any]]:
 
 
 def test_a_search_that_is_killed_goes_on_to_its_end(tmp_path: Path) -> None:
-    process = start(tmp_path)
-    deadline = time.monotonic() + 240
-    while not list(tmp_path.glob("runs/*-real-*/*/metrics/commit.json")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    process = start(STUDY / "search-smoke.yaml", tmp_path, script=SEARCH)
+    wait_for(lambda: list(tmp_path.glob("runs/*-real-*/*/metrics/commit.json")), process)
     kill(process)
     before = points(tmp_path)
     commits = {path: path.read_bytes() for path in tmp_path.glob("runs/*/*/metrics/commit.json")}
     assert 1 <= len(before) <= 4 and commits
 
-    process = start(tmp_path, "--set", "search.trials=5")
-    try:
-        output, _ = process.communicate(timeout=400)
-    finally:
-        kill(process)
-    assert process.returncode == 0 and "Traceback" not in output, output
+    status, output = finish(start(STUDY / "search-smoke.yaml", tmp_path, "--set", "search.trials=5", script=SEARCH))
+    assert status == 0 and "Traceback" not in output, output
     assert len(output.splitlines()) < 40, "it is not on a terminal"
     assert [point["axes"] for point in points(tmp_path)[: len(before)]] == [point["axes"] for point in before]
     assert len({json.dumps(point | {"stopped": None}) for point in points(tmp_path)}) == 5
