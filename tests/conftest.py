@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ TINY_WORLD = WorldSpec(
     real_validation=1,
     real_test=1,
 )
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what is started in the background ignores it, and its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -66,7 +66,6 @@ def start(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the background ignores it
         env=os.environ | (hooked(faults) if faults else {}),
     )
 

@@ -39,7 +39,6 @@ def on_terminal(arguments: list[str], environment: dict[str, str], act: Callable
     """Runs a command at a terminal of 40 lines and 160 columns; `act` may type, and sees what was printed so far."""
     process, terminal = pty.fork()
     if process == 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is started in the background ignores it
         os.execvpe(sys.executable, arguments, os.environ | environment)
     ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     printed, deadline = b"", time.monotonic() + PATIENCE_S
