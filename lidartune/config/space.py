@@ -201,6 +201,13 @@ def _check_fresh(config: StudyConfig, path: str) -> None:
             found=f"{', '.join(map(str, again))} in grid.seed too",
             do="name other seeds",
         )
+    if fresh and len(config.grid.labelled_scans) > 1:
+        raise UserError(
+            "the best are judged at one number of labelled scans: with more of them any network is better",
+            where=f"{path}: grid.labelled_scans",
+            found=shown(list(config.grid.labelled_scans)),
+            do="give one, and each other a search of its own; or leave search.judged out",
+        )
     if len(set(fresh)) != len(fresh):
         raise UserError(
             "a seed is named twice", where=f"{path}: search.judged.seeds", found=shown(list(fresh)), do="name each once"

@@ -24,8 +24,8 @@ _CLAIMS = (
 
 
 def headline(results: StudyResults) -> list[str]:
-    """Three sentences that the gap table backs, whether or not they speak for pretraining; before them, of a search
-    that was judged, what its tables of points and judged recipes back.
+    """Three sentences that the gap table backs, whether or not they speak for pretraining. Of a search that was judged
+    two that its tables of points and judged recipes back, and the zero-shot one.
 
     They speak of the longest pretraining: shorter ones are in the table, and an average over both would hide either.
     Of networks that start from a checkpoint there is one sentence: the others need its updates, which nobody knows.
@@ -38,7 +38,8 @@ def headline(results: StudyResults) -> list[str]:
     said = [f"{sentence.text} {sentence.more}" for sentence in searched]
     if groups or not imported:
         pretrained = f"networks pretrained for {count(epochs, 'epoch')}"
-        said += [_sentence(results, groups, pretrained, *claim) for claim in _CLAIMS]
+        claims = [claim for claim in _CLAIMS if claim[0] == "domain_gap" or not searched]
+        said += [_sentence(results, groups, pretrained, *claim) for claim in claims]
     if imported:
         from_checkpoint = "networks that start from the checkpoint"
         said += [_sentence(results, imported, from_checkpoint, *c) for c in _CLAIMS if c[0] == "gain_equal_finetuning"]

@@ -2,57 +2,83 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lidartune.report.columns import interval_fields, key_fields
-from lidartune.report.groups import Group, group_cells, mean_score
-from lidartune.report.opening_words import Sentence, amount, helps, over, points
+from lidartune.report.columns import interval_fields
+from lidartune.report.groups import KEY, Group, group_cells, mean_score
+from lidartune.report.opening_words import Sentence, amount, helps, over, points, scans_words
 from lidartune.report.plain_text import plain_name
 from lidartune.report.points import VALUE, points_table, search_record
-from lidartune.report.results import StudyResults
+from lidartune.report.results import Key, StudyResults, cell_key
 from lidartune.report.texts import TextTable, count, key_columns, percent, row_interval, with_half_width
 from lidartune.transfer import gap
 
 OWN_RECIPE = "own recipe"
 """The study's, beside those that a search has drawn."""
-_DRAWN = re.compile(r"^(?P<backbone>.*) \((?P<point>point-\d+)\)$")
 
 
 def judged_table(results: StudyResults) -> pd.DataFrame:
-    """One row a judged recipe: the study's own, then those that were drawn, each kind's best by validation first.
+    """One row a judged recipe: of each kind of points the study's own recipe at the setting of the best one, then the
+    best ones, the best by validation first.
 
     `validation_miou` is what a recipe was chosen by (nan for the study's own), `test_miou` its score on the fresh
-    seeds: after fine-tuning, or from scratch where nothing is pretrained. `over_own_recipe` and `over_best_scratch` are
-    how far it is above the study's own recipe and above that one from scratch which has the best validation score,
-    paired by seed. Without rows the study has judged nothing.
+    seeds: after fine-tuning, or from scratch where nothing is pretrained. `over_own_recipe` is how far it is above the
+    study's own recipe at the same setting, where that was judged, `over_best_scratch` how far above the drawn recipe
+    from scratch with the best validation score and as many labelled scans; both paired by seed. Without rows the study
+    has judged nothing.
     """
-    if search_record(results).get("judged") is not True:
-        return pd.DataFrame()
+    groups = {group.key: group for group in group_cells(results)}
+    recipes = [recipe for entry in _entries(results) if (recipe := _judged(entry, groups)) is not None]
     values = points_table(results)
     chosen_by = dict(zip(values["point"], values[VALUE], strict=True)) if len(values) else {}
-    recipes = [(*_recipe(group), group) for group in group_cells(results)]
-    recipes.sort(key=lambda r: (r[0] != OWN_RECIPE, r[2].key[2] == 0, -np.nan_to_num(chosen_by.get(r[0], 0.0))))
-    tested = {name: _tested(results, group) for name, _, group in recipes}
-    scratch = next((name for name, _, g in recipes if name != OWN_RECIPE and g.key[2] == 0), None)
     rows = []
-    for name, backbone, group in recipes:
-        row = {"recipe": name} | key_fields(group) | {"backbone": backbone}
-        row |= {VALUE: chosen_by.get(name, np.nan)} | interval_fields("test_miou", gap.t_interval(tested[name]))
-        for column, other in (("over_own_recipe", OWN_RECIPE), ("over_best_scratch", scratch)):
-            nothing = np.full(len(group.cells), np.nan)
-            against = tested.get(other, nothing) if other not in (None, name) else nothing
-            row |= interval_fields(column, gap.paired_difference(tested[name], against))
+    for recipe in recipes:
+        own = next((r for r in recipes if r.name == OWN_RECIPE and r.setting == recipe.setting), None)
+        scratch = next((r for r in recipes if r.name != OWN_RECIPE and r.rivals(recipe)), None)
+        tested = _tested(results, recipe.group)
+        row = {"recipe": recipe.name, "points": recipe.kind} | dict(zip(KEY, recipe.setting, strict=True))
+        row |= {VALUE: chosen_by.get(recipe.name, np.nan)} | interval_fields("test_miou", gap.t_interval(tested))
+        for column, other in (("over_own_recipe", own), ("over_best_scratch", scratch)):
+            against = np.full(len(tested), np.nan)
+            if other is not None and other.group is not recipe.group:  # without a drawn field it is the own one
+                against = _tested(results, other.group)
+            row |= interval_fields(column, gap.paired_difference(tested, against))
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _recipe(group: Group) -> tuple[str, str]:
-    """The name of a group's recipe, and its backbone without that."""
-    drawn = _DRAWN.match(group.key[0])
-    return (drawn["point"], drawn["backbone"]) if drawn else (OWN_RECIPE, group.key[0])
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """A judged recipe; `setting` is its group's key with the bare name of the backbone."""
+
+    name: str
+    kind: str
+    setting: Key
+    group: Group
+
+    def rivals(self, other: _Judged) -> bool:
+        """Whether it is from scratch, on as many labelled scans as the other."""
+        return self.setting[2] == 0 and self.setting[4] == other.setting[4]
+
+
+def _entries(results: StudyResults) -> list[Any]:
+    entries = search_record(results).get("judged")
+    return entries if isinstance(entries, list) else []
+
+
+def _judged(entry: Any, groups: dict[Key, Group]) -> _Judged | None:
+    """None of what is damaged, or not in the plan."""
+    try:
+        key = cell_key(entry["cell"])
+        setting = (plain_name(entry["cell"]["backbone"]), *key[1:])
+        name, kind = plain_name(entry["recipe"]), plain_name(entry["points"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return _Judged(name=name, kind=kind, setting=setting, group=groups[key]) if key in groups else None
 
 
 def _tested(results: StudyResults, group: Group) -> gap.Floats:
@@ -77,7 +103,8 @@ def judged_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
         notes=[
             *constant,
             "Validation: what a recipe was chosen by, too good by the choice. Test: trained anew on seeds that nothing "
-            "was chosen by; differences are paired by seed. Best from scratch: the one with the best validation score.",
+            "was chosen by; differences are paired by seed. Own recipe: the study's, at the same setting. Best from "
+            "scratch: the drawn one with the best validation score.",
         ],
     )
 
@@ -102,36 +129,37 @@ def judged_sentences(frame: pd.DataFrame | None, drawn: pd.DataFrame | None) -> 
     """
     if frame is None or drawn is None or not len(frame) or not len(drawn):
         return []
-    recipes = frame[frame["recipe"].isin(drawn["point"])]
-    found = [_pretraining(recipes, drawn), _searching(recipes, drawn)]
-    return [sentence for sentence in found if sentence is not None]
+    recipes = frame[frame["recipe"].isin(drawn["point"])].sort_values(VALUE, ascending=False, kind="stable")
+    numbers = drawn["points"].value_counts().to_dict()
+    return [*_pretraining(recipes, numbers), *_searching(recipes, len(drawn))]
 
 
-def _pretraining(recipes: pd.DataFrame, drawn: pd.DataFrame) -> Sentence | None:
+def _pretraining(recipes: pd.DataFrame, numbers: dict[str, int]) -> list[Sentence]:
+    """The best pretrained recipe beside the best from scratch."""
     pretrained, scratch = recipes[recipes["pretrain_epochs"] != 0], recipes[recipes["pretrain_epochs"] == 0]
     if not len(pretrained) or not len(scratch) or np.isnan(pretrained.iloc[0]["over_best_scratch"]):
-        return None
-    row = pretrained.iloc[0].to_dict()
+        return []
+    row, other = pretrained.iloc[0].to_dict(), scratch.iloc[0].to_dict()
     interval = row_interval(row, "over_best_scratch")
-    promised = gap.Interval(mean=row[VALUE] - scratch.iloc[0][VALUE], low=np.nan, high=np.nan, seeds=0)
-    first, second = (int(drawn["points"].isin(_kinds(drawn, each)).sum()) for each in (pretrained, scratch))
-    return Sentence(
-        text=f"Where both sides are searched, {helps('pretraining', interval).removesuffix(',')}: the best of "
-        f"{count(first, 'point')} pretrained first against the best of {second} from scratch.",
-        more=f"{over(interval, 1)}Both were chosen by validation, which promised {points(promised)}, and trained anew "
-        "on seeds that nothing was chosen by, with the same fine-tuning updates.",
-        interval=interval,
-    )
+    promised = gap.Interval(mean=row[VALUE] - other[VALUE], low=np.nan, high=np.nan, seeds=0)
+    return [
+        Sentence(
+            text=f"Where both sides are searched, {helps('pretraining', interval).removesuffix(',')}: the best of "
+            f"{count(numbers[row['points']], 'point')} pretrained first against the best of "
+            f"{numbers[other['points']]} from scratch.",
+            more=f"{over(interval, 1)}Both were chosen by validation, which promised {points(promised)}, and trained "
+            f"anew on seeds that nothing was chosen by, with the same fine-tuning updates, at "
+            f"{scans_words(row['labelled_scans'])}.",
+            interval=interval,
+        )
+    ]
 
 
-def _kinds(drawn: pd.DataFrame, recipes: pd.DataFrame) -> pd.Series:
-    return drawn.loc[drawn["point"].isin(recipes["recipe"]), "points"]
-
-
-def _searching(recipes: pd.DataFrame, drawn: pd.DataFrame) -> Sentence | None:
-    best = recipes.loc[recipes[VALUE].idxmax()].to_dict() if recipes[VALUE].notna().any() else None
-    if best is None or np.isnan(best["over_own_recipe"]):
-        return None
+def _searching(recipes: pd.DataFrame, number: int) -> list[Sentence]:
+    """The best recipe of all beside the study's own at the same setting."""
+    if not len(recipes) or np.isnan(recipes.iloc[0]["over_own_recipe"]):
+        return []
+    best = recipes.iloc[0].to_dict()
     interval = row_interval(best, "over_own_recipe")
     said = {
         "positive": f"is {amount(interval)} above the study's own recipe",
@@ -140,11 +168,13 @@ def _searching(recipes: pd.DataFrame, drawn: pd.DataFrame) -> Sentence | None:
         "suggests negative": f"seems to be {amount(interval)} below the study's own recipe",
         "not distinguishable": f"cannot be told from the study's own recipe ({points(interval)})",
     }.get(gap.verdict(interval), f"is at {points(interval)} beside the study's own recipe, in one seed")
-    return Sentence(
-        text=f"The best of {count(len(drawn), 'point')} {said}.",
-        more=f"{over(interval, 1)}{best['recipe']}, at its own setting, on seeds that nothing was chosen by.",
-        interval=interval,
-    )
+    return [
+        Sentence(
+            text=f"The best of {count(number, 'point')} {said}.",
+            more=f"{over(interval, 1)}{best['recipe']}, both at its setting, on seeds that nothing was chosen by.",
+            interval=interval,
+        )
+    ]
 
 
 def importances_table(results: StudyResults) -> pd.DataFrame:
@@ -152,10 +182,10 @@ def importances_table(results: StudyResults) -> pd.DataFrame:
     it, 0..1 (PED-ANOVA, Watanabe et al., IJCAI 2023). A kind with fewer than four finished points has no row."""
     found = search_record(results).get("importances")
     rows = [
-        {"points": plain_name(kind), "drawn": plain_name(name), "importance": float(share)}
+        {"points": plain_name(kind), "drawn": plain_name(name), "importance": share}
         for kind, shares in (found.items() if isinstance(found, dict) else ())
         for name, share in (shares.items() if isinstance(shares, dict) else ())
-        if isinstance(share, int | float)
+        if isinstance(share, float)
     ]
     return pd.DataFrame(rows)
 

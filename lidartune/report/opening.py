@@ -41,7 +41,9 @@ def opening(results: StudyResults, frames: dict[str, pd.DataFrame]) -> list[Sent
     """
     groups = _longest(group_cells(results))
     searched = judged_sentences(frames.get("judged"), frames.get("points"))
-    found = [*(searched or (_gain(results, groups), _choice(frames))), _largest_part(results, groups, frames)]
+    drawn = any(cell.recipe for cell in results.cells)  # then cells differ in their recipes too
+    usual = _gain(results, groups), None if drawn else _choice(frames)
+    found = [*(searched or usual), _largest_part(results, groups, frames)]
     return [sentence for sentence in found if sentence is not None]
 
 

@@ -19,7 +19,7 @@ def opening_list(sentences: Sequence[Sentence]) -> str:
     if not sentences:
         return "<div class='say'><p>No setting has both figures of a comparison yet.</p></div>"
     ends = [abs(float(v)) for s in sentences if s.interval for v in (s.interval.low, s.interval.high, s.interval.mean)]
-    most = max([end for end in ends if np.isfinite(end)], default=0.01)
+    most = max([0.001, *(end for end in ends if np.isfinite(end))])
     items = "".join(
         f"<li class='{_kind(s.interval)}'><p>{_with_code(s.text)}</p><p class='more'>{_with_code(s.more)}</p>"
         f"{_mark(s.interval, most)}</li>"

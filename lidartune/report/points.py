@@ -1,4 +1,4 @@
-"""The points that a search has drawn, as its record points.json tells them."""
+"""The points that a search has drawn, as its record tells them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lidartune.report.plain_text import plain_name
 from lidartune.report.results import StudyResults, optional_json
 from lidartune.report.texts import NA, TextTable, percent
 
-VALUE = "validation_miou"
+POINTS_FILE, VALUE = "points.json", "validation_miou"
 ABOUT = ("point", "points", "status", "epochs", VALUE)
 """The columns of every search; behind them stands what was drawn, a column each."""
 
 
 def search_record(results: StudyResults) -> dict[str, Any]:
-    """What a search has left for the report, points.json; {} of a study that is none."""
+    """What a search has left for the report; {} of a study that is none."""
     if "search" not in results.cache:
-        results.cache["search"] = optional_json(results.folder / "points.json")
+        results.cache["search"] = optional_json(results.folder / POINTS_FILE)
     record: dict[str, Any] = results.cache["search"]
     return record
 
@@ -38,7 +38,7 @@ def _about(row: dict[str, object]) -> dict[str, object]:
     epochs, value = row.get("epochs"), row.get(VALUE)
     return {name: plain_name(row.get(name, "")) for name in ABOUT[:3]} | {
         "epochs": epochs if isinstance(epochs, int) else 0,
-        VALUE: float(value) if isinstance(value, int | float) else np.nan,
+        VALUE: value if isinstance(value, float) else np.nan,
     }
 
 
@@ -56,8 +56,8 @@ def points_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
         rows=[[*(_text(row[name]) for name in names), percent(row[VALUE])] for row in ordered.to_dict("records")],
         left=len(names),
         notes=[
-            "Scored on the validation scans: the best of many is too good by the choice. What it is worth is seen on "
-            "seeds that nothing was chosen by (table judged)."
+            "Epochs: of a point's first seed. Scored on the validation scans: the best of many is too good by the "
+            "choice. What it is worth is seen on seeds that nothing was chosen by (table judged)."
         ],
     )
 

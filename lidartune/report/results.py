@@ -51,6 +51,7 @@ class CellResult:
     status: str
     reason: str
     roles: dict[str, RoleResult]
+    recipe: str = ""  # the name of one that a search has drawn
 
     @property
     def key(self) -> Key:
@@ -228,6 +229,7 @@ def _cell(
         status=status,
         reason=visible(reason),
         roles=roles,
+        recipe=plain_name((entry.get("variant") or {}).get("name", "")),
     )
 
 

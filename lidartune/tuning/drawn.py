@@ -14,8 +14,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from lidartune.config import Range, Values
 from lidartune.training.seeding import derived_seed
+from lidartune.tuning.ended import write_points
 from lidartune.tuning.optuna_file import as_trial, open_stage, params_of, pruner, write_optuna_file
-from lidartune.tuning.points import Point, Points, epochs_of_judging, judged_cells
+from lidartune.tuning.points import Judged, Point, Points, epochs_of_judging, judged
 from lidartune.tuning.space import Drawn, StageSpace, as_choice, from_choice
 from lidartune.tuning.study import Study, save_plan
 
@@ -38,11 +39,13 @@ class DrawnCells:
 
     Attributes:
         slots: how many points may be under way at once; 0 until somebody says so.
+        judged: what the search ends with, once all points are over.
     """
 
     def __init__(self, study: Study, *, judges: bool = True):
         self._study, self._search, self.slots = study, study.config.search, 0
         self.points = Points(study)
+        self.judged: list[Judged] = []
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -57,14 +60,14 @@ class DrawnCells:
         for point in self.points.all:
             self._stages[point.drawn.stage].goes_on(point)
         save_plan(study)
-        self.settle()
-        self.draw()  # of a search that is over the cells that it ends with
+        self.draw()  # a point where none is under way; of a search that is over the cells that it ends with
 
     def draw(self) -> bool:
         """Adds the cells of one more point, unless enough are drawn or under way; once all are over the judged ones."""
+        self.settle()  # a point that was drawn last may have failed with what it starts from, without a run of its own
         under_way = len(self.points.all) - len(self._settled)
         while self.wants_points():
-            if under_way >= self.slots:
+            if under_way >= max(1, self.slots):
                 return False
             open_stages = [stage for stage, sampler in self._stages.items() if not sampler.exhausted]
             stage = min(open_stages, key=lambda stage: len(self.points.of(stage)))
@@ -106,19 +109,20 @@ class DrawnCells:
         return point.stopped is not None
 
     def write_file(self) -> None:
-        """Writes `optuna.log`, which `optuna-dashboard` opens."""
+        """Writes `optuna.log`, which `optuna-dashboard` opens, and what the report tells of the points."""
         if self.points.all:
             write_optuna_file(self._study, self.points)
+            write_points(self._study, self.points, self.judged)
         self._written = time.monotonic()
 
     def _judge(self) -> bool:
         self._judged = True
         assert self._search.judged is not None
-        cells = judged_cells(self.points, self._search.judged.seeds, self._search.judged.best)
-        for cell in cells:
+        self.judged = judged(self.points, self._search.judged.seeds, self._search.judged.best)
+        for cell in dict.fromkeys(cell for recipe in self.judged for cell in recipe.cells):
             self._study.plan.add(cell)
         save_plan(self._study)
-        return bool(cells)
+        return bool(self.judged)
 
 
 class _Sampler:

@@ -18,7 +18,7 @@ from lidartune.report import write_report
 from lidartune.transfer.data import WORLD_MISSING, StudyData, check_rings, check_scans, open_study_data, what_is_missing
 from lidartune.tuning.cluster import nodes, ray_cluster, slots, trial_needs
 from lidartune.tuning.drawn import DrawnCells
-from lidartune.tuning.ended import search_lines, write_points
+from lidartune.tuning.ended import search_lines
 from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.place import Place, open_place
@@ -60,7 +60,6 @@ def run_study(
             place.writer()
             if isinstance(source, DrawnCells):
                 source.write_file()
-                write_points(study, source.points)
             short = config.search.judged is not None and not console.is_terminal
             write_report(study.folder, console=console, only=("judged",) if short and study.plan.roles else ())
             if isinstance(source, DrawnCells):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from lidartune.report.points import VALUE
+from lidartune.report.points import POINTS_FILE, VALUE
 from lidartune.tuning.optuna_file import FILE, importances
-from lidartune.tuning.points import Point, Points
+from lidartune.tuning.points import Judged, Point, Points
 from lidartune.tuning.searched import WORDS
 from lidartune.tuning.study import Study, write_json
 
 SHOWN_IMPORTANCES = 6
 
 
-def write_points(study: Study, points: Points) -> None:
+def write_points(study: Study, points: Points, judged: Sequence[Judged]) -> None:
     """Writes points.json for the report: of each point how it ended, its score, and everything that was drawn; what
-    mattered among the points of a kind; and whether the best were judged."""
+    mattered among the points of a kind; and which recipes are judged, at which cell."""
     rows = []
     for point in points.all:
         value, curve = points.value(point), points.curve(point)
@@ -23,8 +24,8 @@ def write_points(study: Study, points: Points) -> None:
         row |= {"status": _status(points, point), "epochs": max(curve, default=0)}
         rows.append(row | {VALUE: value} | point.drawn.values)
     shares = {WORDS[stage]: by_name for stage, by_name in importances(study, points).items()}
-    judged = study.config.search.judged is not None
-    write_json(study.folder / "points.json", {"points": rows, "importances": shares, "judged": judged})
+    told = [{"recipe": j.recipe, "points": WORDS[j.stage], "cell": j.cell.as_dict()} for j in judged]
+    write_json(study.folder / POINTS_FILE, {"points": rows, "importances": shares, "judged": told})
 
 
 def search_lines(study: Study, points: Points) -> list[str]:

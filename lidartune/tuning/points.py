@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lidartune.config import Range
 from lidartune.errors import UserError
+from lidartune.report.judged import OWN_RECIPE
 from lidartune.transfer.gap import mean_iou
 from lidartune.transfer.plan import Cell, Plan, why_excluded
 from lidartune.transfer.variant import Variant
@@ -52,20 +54,25 @@ class Points:
             drawn = Drawn(**{key: record[key] for key in ("axes", "finetuning", "pretraining")})
             space = self.spaces.get(drawn.stage)
             if space is not None and space.holds(drawn) and self.is_new(drawn):
-                self.add(drawn, stopped=record["stopped"])
+                self._add_again(drawn, record["stopped"])
             else:
                 self._records.append(record)
 
-    def add(self, drawn: Drawn, stopped: int | None = None) -> Point:
+    def _add_again(self, drawn: Drawn, stopped: int | None) -> None:
+        """A point of an earlier start; what stopped it counts only while it is the same run, and so has that epoch."""
+        point = self.add(drawn)
+        if stopped is not None and self._study.store.has(point.runs[0], stopped, "metrics"):
+            point.stopped = stopped
+            self._study.schedule.drop(point.runs)
+
+    def add(self, drawn: Drawn) -> Point:
         """Adds a point, and the runs that it needs to the plan."""
         number, plan = len(self._records) + 1, self._study.plan
         cells = [self._cell(drawn, seed, number) for seed in self._study.config.grid.seed]
         for cell in cells:
             (plan.search if self._study.config.search.judged else plan.add)(cell)
         runs = [plan.own_end(cell).folder for cell in cells]
-        point = Point(number=number, drawn=drawn, cells=cells, runs=runs, stopped=stopped)
-        if stopped is not None:
-            self._study.schedule.drop(runs)
+        point = Point(number=number, drawn=drawn, cells=cells, runs=runs)
         self._records.append({})
         self._runs |= dict.fromkeys(runs, point)
         self.all.append(point)
@@ -150,17 +157,32 @@ class Points:
         return Cell(**drawn.axes, seed=seed, variant=variant)
 
 
-def judged_cells(points: Points, seeds: Sequence[int], best: int) -> list[Cell]:
-    """The cells that a search ends with, on seeds that nothing was chosen by: the best of each stage, and the first
-    one's setting by the study's own recipe."""
-    chosen = [point for stage in points.spaces for point in points.best(stage, best)]
-    if not chosen:
-        return []
-    cells = [Cell(**chosen[0].drawn.axes, seed=seed) for seed in seeds]
-    for point in chosen:
-        variant = point.cells[0].variant
-        cells += [Cell(**point.drawn.axes, seed=seed, variant=variant) for seed in seeds]
-    return list(dict.fromkeys(cells))
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A recipe that a search ends with, at its setting; `seeds` are those that nothing was chosen by."""
+
+    recipe: str
+    stage: Stage
+    cell: Cell
+    seeds: tuple[int, ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [replace(self.cell, seed=seed) for seed in self.seeds]
+
+
+def judged(points: Points, seeds: Sequence[int], best: int) -> list[Judged]:
+    """Of each stage the study's own recipe at the setting of the best point, and the best points, the best first.
+
+    A point that has drawn no recipe field is the own recipe too: both are then the same cells.
+    """
+    found = []
+    for stage in points.spaces:
+        chosen = points.best(stage, best)
+        cells = [(OWN_RECIPE, Cell(**point.drawn.axes, seed=seeds[0])) for point in chosen[:1]]
+        cells += [(point.name, replace(point.cells[0], seed=seeds[0])) for point in chosen]
+        found += [Judged(recipe=name, stage=stage, cell=cell, seeds=tuple(seeds)) for name, cell in cells]
+    return found
 
 
 def epochs_of_judging(study: Study) -> int:
@@ -176,11 +198,28 @@ def epochs_of_judging(study: Study) -> int:
     return epochs
 
 
-def _read(path: Any) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[dict[str, Any]]:
     """What an earlier start has drawn; points of the first version were nothing but axes."""
-    records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     bare: dict[str, Any] = {"finetuning": {}, "pretraining": {}, "stopped": None}
-    return [record if "axes" in record else bare | {"axes": record} for record in records]
+    try:
+        records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        found = [record if "axes" in record else bare | {"axes": record} for record in records]
+        if isinstance(records, list) and all(map(_is_record, found)):
+            return found
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    raise UserError(
+        "the record of what a search has drawn is damaged",
+        where=path,
+        wanted="a list of points, as the search wrote it",
+        do="bring it back from a copy; or remove it: the search then draws anew, and trains nothing again that it "
+        "happens to draw a second time",
+    )
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    drawn = all(isinstance(record.get(key), dict) for key in ("axes", "finetuning", "pretraining"))
+    return drawn and "pretrain_epochs" in record["axes"] and isinstance(record["stopped"], int | None)
 
 
 def _record(point: Point) -> dict[str, Any]:

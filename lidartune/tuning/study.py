@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from lidartune.config import StudyConfig, as_dict
+from lidartune.report.points import POINTS_FILE
 from lidartune.runs.files import is_uri
 from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import QUESTIONS_AT_ONCE, Store, missing_epochs
@@ -153,9 +154,12 @@ def replaced(study: Study) -> list[str]:
     path = study.folder / "plan.json"
     if not path.exists() or study.config.search.sampler != "grid":
         return []
-    before = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    now = json.loads(json.dumps(study.plan.as_dict([])))["cells"]
-    if all(cell in now for cell in before):
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        now = json.loads(json.dumps(study.plan.as_dict([])))["cells"]
+        if all(cell in now for cell in before):
+            return []
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # damaged: it is written anew
         return []
     return [f"  this replaces the report of other cells in {study.folder}; --set name=... would keep both"]
 
@@ -171,6 +175,8 @@ def record(study: Study, command: list[str], nodes: list[dict[str, Any]] | None 
     assert study.data is not None
     write_whole(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.stated)), sort_keys=False))
     save_plan(study)
+    if study.config.search.sampler == "grid":
+        (folder / POINTS_FILE).unlink(missing_ok=True)  # of a search that had this name before
     write_json(folder / "labelled_scans.json", labelled_record(study.stated, study.data))
     write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     values = manifest(study.config, study.data, command, _recorded_nodes(folder) if nodes is None else nodes)
@@ -200,14 +206,15 @@ def bring_checkpoints(study: Study) -> None:
 
 def _network_notes(study: Study) -> list[str]:
     """What checkpoints are, whether real labels have a part in zero-shot figures, what a search compares."""
+    search = study.config.search
     counted = any(
         work.spec.domain == "synthetic" and work.spec.start is None and work.spec.recipe.reads_labels_of("real")
         for work in study.plan.works.values()
     )
     searched = (
         "A search chose among recipes by validation scores. In these tables each recipe stands against training from "
-        "scratch with the same recipe, which was not tuned for that; the table judged holds the best beside the "
-        "best from scratch."
+        "scratch with the same recipe, which was not tuned for that"
+        + ("; the table judged holds the best beside the best from scratch." if search.judged else ".")
     )
     told = (
         "Pretraining counts its class weights on the labels of real training scans (class_weights_counted_on: real): "
@@ -216,7 +223,7 @@ def _network_notes(study: Study) -> list[str]:
     return [
         *(checkpoint.note for checkpoint in study.plan.checkpoints.values()),
         *([told] if counted else []),
-        *([searched] if study.config.search.judged else []),
+        *([searched] if search.judged or search.space.finetuning or search.space.pretraining else []),
     ]
 
 

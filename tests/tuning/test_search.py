@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
 from lidartune.streetworld import WorldFolder
 from lidartune.tuning.optuna_file import rebuilt
 from lidartune.tuning.points import Points
+from lidartune.tuning.search import RunSearch
 from tests.tuning.made_up_search import (
     FakeTrials,
     Killed,
@@ -154,6 +157,17 @@ def test_what_asha_decided_is_kept_and_noted_as_it_was(tiny_world: WorldFolder, 
         assert any(t.state == optuna.trial.TrialState.PRUNED for t in there)
 
 
+@pytest.mark.parametrize("changed", [{"grid": {"seed": [5]}}, {"recipe": {"weight_decay": 0.02}}])
+def test_what_was_stopped_with_other_settings_goes_on(tiny_world: WorldFolder, tmp_path: Path, changed: Any) -> None:
+    carry_out(search_config(tiny_world, trials=8, **ASHA), tmp_path)
+    config = search_config(tiny_world, trials=8, grid=changed.get("grid"), **ASHA)
+    config = replace(config, recipe=config.recipe | changed.get("recipe", {}))
+    trials = carry_out(config, tmp_path)
+    points = trials.source.points
+    assert len(points.all) == 8 and {len(points.curve(point)) for point in points.all if point.stopped is None} == {4}
+    assert all(points.curve(point) for point in points.all), "each was trained by what is asked for now"
+
+
 def test_points_that_others_had_trained_already_compete_too(tiny_world: WorldFolder, tmp_path: Path) -> None:
     carry_out(search_config(tiny_world, trials=4), tmp_path)  # without asha: every point to its end
     trials = carry_out(search_config(tiny_world, trials=6, **ASHA), tmp_path)
@@ -187,6 +201,8 @@ def test_the_best_and_the_own_recipe_are_judged_on_seeds_that_chose_nothing(
     judged = {role["run"] for cell in cells for role in cell["roles"].values()}
     searched = {role["run"] for cell in plan_of(tmp_path)["searched"] for role in cell["roles"].values()}
     assert not judged & searched and {run for run, _ in trials.tested} == judged, "the search itself sees no test scan"
+    bare = [{key: cell[key] for key in best["finetuned"].drawn.axes} for cell in cells if "variant" not in cell]
+    assert all(axes in bare for axes in (point.drawn.axes for point in best.values())), "at both settings"
     tuned = next(cell for cell in cells if cell.get("variant", {}).get("name") == best["finetuned"].name)
     assert {"scratch", "scratch_longer", "real_real", "full_longer"} <= tuned["roles"].keys()
 
@@ -201,6 +217,42 @@ def test_points_that_fail_end_the_search_all_the_same(tiny_world: WorldFolder, t
         search.on_trial_complete(str(number), {"epoch": -1, "failure": "the loss became nan", "log": "trace"})
     assert len(drawn(tmp_path)) == 4 and plan_of(tmp_path)["cells"] == []
     assert {failure.kind for failure in study.schedule.failures.values()} == {"failed", "blocked"}
+
+
+def test_a_pretraining_that_fails_ends_its_points_and_not_the_search(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    """Also on one slot, where a point that is blocked from the start leaves nothing running."""
+    study, source = open_search(search_config(tiny_world, trials=8, grid={"pretrain_epochs": [0, 1]}), tmp_path)
+    trials = FakeTrials(study, source, slots=1, worth=learning_rate_matters)
+    for number in range(1000):
+        suggested = trials.search.suggest(str(number))
+        if not isinstance(suggested, dict):
+            break
+        done: dict[str, Any] = {"epoch": 4, "finished": True}
+        if RunSpec.from_dict(suggested["spec"]).domain == "synthetic":
+            done = {"epoch": -1, "failure": "the loss became nan", "log": "trace"}
+        else:
+            list(trials._train(suggested))
+        trials.search.on_trial_complete(str(number), done)
+    assert suggested == RunSearch.FINISHED and len(drawn(tmp_path)) == 8
+    assert [cell["pretrain_epochs"] for cell in plan_of(tmp_path)["cells"]] == [0] * 6, "from scratch is judged"
+
+
+def test_a_search_whose_space_is_used_up_is_over_when_it_is_opened_again(
+    tiny_world: WorldFolder, tmp_path: Path
+) -> None:
+    config = search_config(tiny_world, trials=9, space={}, grid={"pretrain_epochs": [0, 1]})
+    carry_out(config, tmp_path)
+    before = plan_of(tmp_path)
+    study, source = open_search(config, tmp_path)
+    assert not source.wants_points() and not study.schedule.anything_open() and plan_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["", "null", "[1]", '[{"axes": {}}]', '[{"axes": {"pretrain_epochs": 1}}]'])
+def test_a_damaged_record_is_one_message(tiny_world: WorldFolder, tmp_path: Path, text: str) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "search.json").write_text(text)
+    with pytest.raises(UserError, match="the record of what a search has drawn is damaged"):
+        open_search(search_config(tiny_world), tmp_path)
 
 
 # -- the file for optuna-dashboard ------------------------------------------------------------------------------------

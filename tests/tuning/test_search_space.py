@@ -61,6 +61,10 @@ def finetuning(**fields: Any) -> dict[str, Any]:
         ({"search": SEARCH | {"judged": {"seeds": [1, 7, 8]}}}, ("nothing was chosen by", "1 in grid.seed")),
         ({"search": SEARCH | {"judged": {"seeds": [7, 8]}}}, ("search.judged.seeds", "at least 3")),
         ({"search": SEARCH | {"judged": {"seeds": [7, 7, 8]}}}, ("a seed is named twice",)),
+        (
+            {"search": SEARCH | {"judged": {"seeds": [7, 8, 9]}}, "grid": {"labelled_scans": [4, "all"]}},
+            ("judged at one number of labelled scans", "give one"),
+        ),
         ({"search": SEARCH | {"scheduler": "asha"}}, ("search.scheduler", "search.judged")),
         (
             {"search": SEARCH | {"scheduler": "asha", "grace_epochs": 9, "judged": {"seeds": [7, 8, 9]}}},
