@@ -22,7 +22,7 @@ from lidartune.runs.s3 import S3Files
 from lidartune.streetworld import WorldFolder
 from lidartune.tuning import bucket_lock
 from tests.bucket import server
-from tests.study_process import SEARCH, finish, kill, start, study_values, write_study
+from tests.study_process import SEARCH, command, finish, kill, start, study_values, write_study
 from tests.test_study import refused, same_in_bucket
 
 SMALL: dict[str, Any] = {"width": [64], "pretrain_epochs": [0, 1], "freeze": ["none"], "labelled_scans": [2]}
@@ -176,12 +176,16 @@ def test_killed_and_run_again_it_gives_the_table_of_a_folder(
 
 
 @pytest.mark.nightly
-def test_a_search_is_killed_and_goes_on_in_a_bucket(bucket: str) -> None:
+def test_a_search_is_killed_and_goes_on_in_a_bucket(tmp_path: Path, bucket: str) -> None:
     config, files = SEARCH.with_name("search-smoke.yaml"), S3Files(f"{bucket}/results")
     process = start(config, files.uri, script=SEARCH)
     _wait(lambda: any("-real-" in path for path in _committed(files, "metrics")), "a point's first epoch")
     kill(process)
     before, drawn = _committed(files, "metrics"), json.loads(files.read("search-smoke/search.json") or b"")
+    elsewhere = {"LIDARTUNE_CACHE": str(tmp_path / "another machine")}
+    asked = subprocess.run(command(config, files.uri, "--plan", script=SEARCH), env=os.environ | elsewhere, text=True,
+                           stdout=subprocess.PIPE)  # fmt: skip
+    assert f"{len(drawn)} are drawn" in asked.stdout, asked.stdout
     status, output = finish(start(config, files.uri, script=SEARCH))
     assert status == 0 and "Traceback" not in output and "What the search comes to" in output, output
     assert {path: _committed(files, "metrics")[path] for path in before} == before

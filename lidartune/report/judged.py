@@ -12,13 +12,11 @@ from lidartune.report.columns import interval_fields
 from lidartune.report.groups import KEY, Group, group_cells, mean_score
 from lidartune.report.opening_words import Sentence, amount, helps, over, points, scans_words
 from lidartune.report.plain_text import plain_name
-from lidartune.report.points import VALUE, points_table, search_record
+from lidartune.report.points import points_table
 from lidartune.report.results import Key, StudyResults, cell_key
+from lidartune.report.search_record import OWN_RECIPE, VALUE, search_record
 from lidartune.report.texts import TextTable, count, key_columns, percent, row_interval, with_half_width
 from lidartune.transfer import gap
-
-OWN_RECIPE = "own recipe"
-"""The study's, beside those that a search has drawn."""
 
 
 def judged_table(results: StudyResults) -> pd.DataFrame:

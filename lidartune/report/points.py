@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from lidartune.report.plain_text import plain_name
-from lidartune.report.results import StudyResults, optional_json
+from lidartune.report.results import StudyResults
+from lidartune.report.search_record import VALUE, search_record
 from lidartune.report.texts import NA, TextTable, percent
 
-POINTS_FILE, VALUE = "points.json", "validation_miou"
 ABOUT = ("point", "points", "status", "epochs", VALUE)
 """The columns of every search; behind them stands what was drawn, a column each."""
-
-
-def search_record(results: StudyResults) -> dict[str, Any]:
-    """What a search has left for the report; {} of a study that is none."""
-    if "search" not in results.cache:
-        results.cache["search"] = optional_json(results.folder / POINTS_FILE)
-    record: dict[str, Any] = results.cache["search"]
-    return record
 
 
 def points_table(results: StudyResults) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -156,15 +157,20 @@ def is_uri(results: str | Path) -> bool:
 
 
 def _refuse_half_a_uri(folder: str) -> None:
-    scheme, colon, rest = folder.partition(":")
+    scheme, colon, _ = folder.partition(":")
     if colon and scheme.lower() in ("s3", "gs", "http", "https", "file"):
         raise UserError(
             "this is neither a folder nor a bucket",
             where="--results",
-            found=folder,
+            found=no_secrets(folder),
             wanted="a folder that every machine sees, or s3://bucket/folder",
-            do=f"write s3://{rest.lstrip('/')}" if scheme.lower() == "s3" else f"write ./{folder} for such a folder",
+            do="write s3://" if scheme.lower() == "s3" else f"write ./{no_secrets(folder)} for such a folder",
         )
+
+
+def no_secrets(text: str) -> str:
+    """A text in which URIs have lost the name and password that they may hold."""
+    return re.sub(r":(/*)\S*@", r":\1...@", text)
 
 
 def open_files(results: str | Path) -> Files:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lidartune.errors import UserError
-from lidartune.runs.files import CannotWrite
+from lidartune.runs.files import CannotWrite, no_secrets
 
 CONNECTIONS = 32
 ATTEMPTS = 8  # about half a minute of waiting in all: longer than a server's restart or a throttled minute
@@ -58,6 +58,8 @@ class S3Files:
     def __init__(self, uri: str, *, patient: bool = True):
         self.bucket, self._folder = split_uri(uri)
         self.uri = "/".join(part for part in (f"s3://{self.bucket}", self._folder) if part)
+        for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):  # not every host gets as far as to a client
+            _refuse_credentials(os.environ.get(name, ""))
         with self._explained():
             self._client = _client(patient, _settings())
         _refuse_credentials(self._client.meta.endpoint_url)
@@ -210,7 +212,7 @@ def split_uri(uri: str) -> tuple[str, str]:
         )
     parts = [part for part in folder.split("/") if part]
     if not bucket or any(part in (".", "..") for part in parts):
-        raise UserError("this is no folder of a bucket", where="--results", found=uri, wanted="s3://bucket/folder")
+        raise UserError("this is no folder of a bucket", where="--results", found=no_secrets(uri), wanted="s3://bucket/folder")
     return bucket, "/".join(parts)
 
 
@@ -219,7 +221,7 @@ def _refuse_credentials(endpoint: str) -> None:
         raise UserError(
             "an endpoint holds no credentials: messages name it",
             where="AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config",
-            found=f"...@{endpoint.rpartition('@')[2]}",
+            found=no_secrets(endpoint),
             do="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, instead",
         )
 
@@ -279,4 +281,4 @@ def _code(error: Any) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return no_secrets(" ".join(str(error).split()))

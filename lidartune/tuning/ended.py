@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lidartune.report.points import POINTS_FILE, VALUE
+from lidartune.report.search_record import POINTS_FILE, VALUE
 from lidartune.tuning.optuna_file import FILE, importances
 from lidartune.tuning.points import Judged, Point, Points
 from lidartune.tuning.searched import WORDS

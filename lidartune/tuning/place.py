@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -48,6 +49,10 @@ class Place:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def seen(self) -> Path:
+        """A results folder in which the study's plan and its points can be read, beside whoever works on it."""
+        return self.folder
 
     def fetch_runs(self, runs: Iterable[str]) -> None:
         """Makes sure that the scores and timings of these runs can be read below `folder`."""
@@ -103,6 +108,11 @@ class BucketPlace(Place):
         finally:
             with suppress(UserError):
                 let_go(self._lock_files, self._held)
+
+    def seen(self) -> Path:
+        copy = replace(self._mirror, folder=cache_folder(self.store.results, "plans"))
+        copy.fetch_study(self.study, but=lambda path: path not in ("plan.json", "search.json"))
+        return copy.folder
 
     def fetch_runs(self, runs: Iterable[str]) -> None:
         with self._busy:

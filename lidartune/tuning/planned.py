@@ -26,7 +26,7 @@ def show_plan(config: StudyConfig, *, results: str | Path, console: Console) -> 
     """Prints what the study would do: cells, exclusions, what is in the store, updates and cost. Starts nothing."""
     missing = what_is_missing(config)
     place = open_place(results, config.name)
-    study = open_study(config, place.folder, open_study_data(config) if missing is None else None, place.store)
+    study = open_study(config, place.seen(), open_study_data(config) if missing is None else None, place.store)
     console.print(*describe(study), *replaced(study), *cost(study), sep="\n", highlight=False, soft_wrap=True)
     if missing:
         console.print(

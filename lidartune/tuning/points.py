@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 
 from lidartune.config import Range
 from lidartune.errors import UserError
-from lidartune.report.judged import OWN_RECIPE
+from lidartune.report.search_record import OWN_RECIPE
+from lidartune.runs.files import is_uri
+from lidartune.runs.store import QUESTIONS_AT_ONCE
 from lidartune.transfer.gap import mean_iou
 from lidartune.transfer.plan import Cell, Plan, why_excluded
 from lidartune.transfer.variant import Variant
@@ -57,6 +60,9 @@ class Points:
                 self._add_again(drawn, record["stopped"])
             else:
                 self._records.append(record)
+        if is_uri(study.store.results):  # far away each answer takes a while, many at once do not
+            with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+                list(pool.map(lambda point: (self.curve(point), self.value(point)), self.all))
 
     def _add_again(self, drawn: Drawn, stopped: int | None) -> None:
         """A point of an earlier start; what stopped it counts only while it is the same run, and so has that epoch."""

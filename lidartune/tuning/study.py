@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from lidartune.config import StudyConfig, as_dict
-from lidartune.report.points import POINTS_FILE
+from lidartune.report.search_record import POINTS_FILE
 from lidartune.runs.files import is_uri
 from lidartune.runs.spec import RunSpec
 from lidartune.runs.store import QUESTIONS_AT_ONCE, Store, missing_epochs

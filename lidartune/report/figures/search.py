@@ -9,8 +9,9 @@ import pandas as pd
 
 from lidartune.figure_style import INK, RULE
 from lidartune.report.figures.layout import panels
-from lidartune.report.points import ABOUT, VALUE
+from lidartune.report.points import ABOUT
 from lidartune.report.results import StudyResults
+from lidartune.report.search_record import VALUE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
