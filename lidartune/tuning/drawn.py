@@ -91,7 +91,10 @@ class DrawnCells:
     def settle(self) -> None:
         """Tells Optuna of each point whose cells are all done, given up or stopped."""
         for point in self.points.all:
-            if point.number not in self._settled and self.points.is_over(point):
+            if point.number in self._settled:
+                continue
+            self.points.give_up_others(point)
+            if self.points.is_over(point):
                 self._settled.add(point.number)
                 self._stages[point.drawn.stage].tell(point)
         if time.monotonic() - self._written > SECONDS_BETWEEN_FILES:

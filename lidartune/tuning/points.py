@@ -118,8 +118,15 @@ class Points:
     # -- how far it is, and what it is worth ------------------------------------------------------------------------
 
     def is_over(self, point: Point) -> bool:
-        """Whether there is nothing to wait for: every seed done or failed, or the point stopped."""
-        return point.stopped is not None or all(self._is_done(run) or self._failed(run) for run in point.runs)
+        """Whether there is nothing to wait for: every seed done, failed or given up."""
+        given_up = self._study.schedule.dropped
+        return all(run in given_up or self._is_done(run) or self._failed(run) for run in point.runs)
+
+    def give_up_others(self, point: Point) -> None:
+        """Where a seed has failed, the point has no score: no other seed is begun, unless the tables want it."""
+        failed = [run for run in point.runs if self._failed(run)]
+        if failed and self._study.config.search.judged:
+            self._study.schedule.drop(run for run in point.runs if run not in failed)
 
     def value(self, point: Point) -> float | None:
         """Mean over the seeds of the real validation mIoU at the last epoch; None where a seed has none."""

@@ -237,6 +237,17 @@ def test_a_pretraining_that_fails_ends_its_points_and_not_the_search(tiny_world:
     assert [cell["pretrain_epochs"] for cell in plan_of(tmp_path)["cells"]] == [0] * 6, "from scratch is judged"
 
 
+def test_of_a_point_that_fails_on_one_seed_no_other_is_begun(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    config = search_config(tiny_world, trials=4, grid={"pretrain_epochs": [0], "seed": [0, 1, 2]})
+    study, source = open_search(config, tmp_path)
+    search = FakeTrials(study, source, slots=1, worth=learning_rate_matters).search
+    asked = 0
+    while isinstance(search.suggest(str(asked)), dict):
+        search.on_trial_complete(str(asked), {"epoch": -1, "failure": "the loss became nan", "log": "trace"})
+        asked += 1
+    assert asked == 4 == len(drawn(tmp_path)) and not source.judged
+
+
 def test_a_search_whose_space_is_used_up_is_over_when_it_is_opened_again(
     tiny_world: WorldFolder, tmp_path: Path
 ) -> None:
