@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import ceil
 
 from lidartune.backbones.cost import parameters
+from lidartune.config import StudyConfig
 from lidartune.runs.spec import DOMAINS, RunSpec
 from lidartune.transfer.data import StudyData
 from lidartune.transfer.plan import Plan
 from lidartune.tuning.footprint import averages, optimizer_memories
-from lidartune.tuning.schedule import epochs_to_train
+from lidartune.tuning.left import Left, RunCost, left_of
 
 EPOCH_BYTES = 6_500
 """metrics.json, timing.json and their commits, of any run."""
@@ -30,20 +30,25 @@ TEST_SCANS = 4_000
 
 def study_bytes(plan: Plan, in_store: Callable[[str, int], bool], data: StudyData | None) -> int:
     """Bytes of all that the plan's runs will still write: states that are kept, scores, pictures and events."""
-    scoring = plan.config.scoring
+    cost = bytes_of(plan.config, data)
+    left = (left_of(run, work, in_store) for run, work in plan.works.items())
+    return int(sum(cost(entry) for entry in left if entry))
+
+
+def bytes_of(config: StudyConfig, data: StudyData | None) -> RunCost:
+    """The function that says how many bytes a run will still write."""
+    scoring = config.scoring
     tested = sum(len(data.domains[d].test) if data else scoring.test_scans or TEST_SCANS for d in DOMAINS)
     blocks = ceil(tested / scoring.block)
-    total = 0.0
-    for run, work in plan.works.items():
-        missing = [epoch for epoch in work.epochs if not in_store(run, epoch)]
-        if not missing:
-            continue
-        epochs = epochs_to_train(work.epochs, partial(in_store, run)) + 1
-        pictures = len(DOMAINS) * 2 * PICTURE_BYTES_PER_PIXEL * work.spec.canvas.height * work.spec.canvas.width
-        total += RUN_BYTES + epochs * (EPOCH_BYTES + EVENTS_BYTES)
-        total += pictures * (len(missing) + epochs / PICTURES_EVERY_EPOCHS) + blocks * BLOCK_BYTES * len(missing)
-        total += state_bytes(work.spec) * sum(epoch > 0 or work.spec.adaptation is not None for epoch in missing)
-    return int(total)
+
+    def cost(left: Left) -> float:
+        spec, epochs = left.spec, left.epochs + 1
+        pictures = len(DOMAINS) * 2 * PICTURE_BYTES_PER_PIXEL * spec.canvas.height * spec.canvas.width
+        total: float = RUN_BYTES + epochs * (EPOCH_BYTES + EVENTS_BYTES)
+        total += pictures * (left.tested + epochs / PICTURES_EVERY_EPOCHS) + blocks * BLOCK_BYTES * left.tested
+        return total + state_bytes(spec) * sum(epoch > 0 or spec.adaptation is not None for epoch in left.kept)
+
+    return cost
 
 
 def state_bytes(spec: RunSpec) -> float:

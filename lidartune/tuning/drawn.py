@@ -15,8 +15,10 @@ from ray.tune.search.optuna import OptunaSearch
 from lidartune.config import Range, Values
 from lidartune.training.seeding import derived_seed
 from lidartune.tuning.ended import write_points
+from lidartune.tuning.left import epochs
 from lidartune.tuning.optuna_file import as_trial, open_stage, params_of, pruner, write_optuna_file
-from lidartune.tuning.points import Judged, Point, Points, epochs_of_judging, judged
+from lidartune.tuning.points import Judged, Point, Points, judged
+from lidartune.tuning.search_cost import SearchCost
 from lidartune.tuning.space import Drawn, StageSpace, as_choice, from_choice
 from lidartune.tuning.study import Study, save_plan
 
@@ -55,7 +57,7 @@ class DrawnCells:
         }
         self._settled: set[int] = set()
         self._judged = not judges or study.config.search.judged is None
-        self._judging = epochs_of_judging(study)
+        self._cost = SearchCost(study, epochs)
         self._written = -np.inf
         for point in self.points.all:
             self._stages[point.drawn.stage].goes_on(point)
@@ -83,10 +85,8 @@ class DrawnCells:
         return left and len(self.points.all) < (self._search.trials or 0)
 
     def epochs_to_come(self) -> int:
-        """About how many epochs the points and the judged cells take that are not there yet."""
-        config = self._study.config
-        points = (self._search.trials or 0) - len(self.points.all) if self.wants_points() else 0
-        return points * config.finetune_epochs * len(config.grid.seed) + (0 if self._judged else self._judging)
+        """At most how many epochs the points, their pretrainings and the judged cells take that are not there yet."""
+        return int(self._cost.to_come(self.points, draws=self.wants_points(), judges=not self._judged).work)
 
     def settle(self) -> None:
         """Tells Optuna of each point whose cells are all done, given up or stopped."""

@@ -28,6 +28,9 @@ LOSS_BYTES_PER_PIXEL_AND_CLASS = 16
 POINTS_OF_A_SCAN = 125_000
 """Of a sensor with 64 beams, where no scan is there to be looked at."""
 
+OPTIMIZER_MEMORIES = {"sgd": 1, "adamw": 2}
+"""Numbers that an optimiser remembers of each parameter."""
+
 
 def trial_bytes(specs: Iterable[RunSpec], resources: Resources, data: StudyData | None) -> int:
     """Memory of its machine that the hungriest of these runs takes; `resources.memory_gib_per_trial` where stated.
@@ -95,8 +98,8 @@ def _weight_bytes(spec: RunSpec) -> float:
 
 
 def optimizer_memories(spec: RunSpec) -> int:
-    """Numbers that the optimiser remembers of each parameter."""
-    return 2 if spec.recipe.optimizer == "adamw" else 1
+    """Numbers that the run's optimiser remembers of each parameter."""
+    return OPTIMIZER_MEMORIES[spec.recipe.optimizer]
 
 
 def averages(spec: RunSpec) -> int:

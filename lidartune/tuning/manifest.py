@@ -43,7 +43,7 @@ def manifest(
         "machine": _machine(),
         "nodes": [dict(node) for node in nodes],
         "seeds": list(config.grid.seed),
-        "search_seed": config.search.seed if config.search.sampler == "tpe" else None,
+        "search_seed": None if config.search.sampler == "grid" else config.search.seed,
         "domains": {
             domain: {
                 "root": str(data.domains[domain].dataset.root),

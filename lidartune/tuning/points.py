@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lidartune.config import Range
 from lidartune.errors import UserError
 from lidartune.report.search_record import OWN_RECIPE
 from lidartune.runs.files import is_uri
 from lidartune.runs.store import QUESTIONS_AT_ONCE
 from lidartune.transfer.gap import mean_iou
-from lidartune.transfer.plan import Cell, Plan, why_excluded
+from lidartune.transfer.plan import Cell, why_excluded
 from lidartune.transfer.variant import Variant
 from lidartune.tuning.space import Drawn, Stage, stage_spaces
 from lidartune.tuning.study import Study, save_plan, write_json
@@ -196,19 +195,6 @@ def judged(points: Points, seeds: Sequence[int], best: int) -> list[Judged]:
         cells += [(point.name, replace(point.cells[0], seed=seeds[0])) for point in chosen]
         found += [Judged(recipe=name, stage=stage, cell=cell, seeds=tuple(seeds)) for name, cell in cells]
     return found
-
-
-def epochs_of_judging(study: Study) -> int:
-    """About how many epochs the judged cells take: those of cells like them, with the longest pretraining."""
-    judged, config = study.config.search.judged, study.config
-    epochs = 0
-    for stage, space in stage_spaces(config).items() if judged else ():
-        whole = Plan(config, study.data)
-        axes = space.walk(lambda name, values: values.high if isinstance(values, Range) else values[-1]).axes
-        whole.add(Cell(**axes, seed=0))
-        cells = (judged.best if judged else 0) + (stage == "finetuned")
-        epochs += cells * len(judged.seeds if judged else ()) * sum(max(work.epochs) for work in whole.works.values())
-    return epochs
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

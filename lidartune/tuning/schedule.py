@@ -72,6 +72,11 @@ class Schedule:
         self._keep_up()
         return bool(self._open)
 
+    def open_runs(self) -> list[str]:
+        """The runs that still lack an epoch, and are neither given up nor failed."""
+        self._keep_up()
+        return list(self._open)
+
     def epochs_left(self) -> int:
         """Epochs that are still to be trained, as far as the store and the announcements tell."""
         self._keep_up()

@@ -23,7 +23,7 @@ class CellSource(Protocol):
         """Whether it will add cells that no one has asked for yet."""
 
     def epochs_to_come(self) -> int:
-        """About how many epochs the cells take that it will add."""
+        """At most how many epochs the cells take that it will add."""
 
     def draw(self) -> bool:
         """Adds more cells to the plan; False when there will be no more, or none before others are done."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from lidartune.config import Range, StudyConfig, Values
 from lidartune.tuning.points import Points
+from lidartune.tuning.search_cost import points_to_come
 from lidartune.tuning.space import Stage, StageSpace
 from lidartune.tuning.study import Study, notes
 
@@ -21,20 +21,17 @@ def describe_search(study: Study) -> list[str]:
     kinds = ", half ".join(WORDS[stage] for stage in points.spaces)
     stopping = f", asha from epoch {search.grace_epochs} on by {search.reduction_factor}" * (search.scheduler == "asha")
     updates = config.finetune_epochs * plan.updates_per_epoch
-    seeds = len(config.grid.seed)
+    seeds, most = len(config.grid.seed), len(points.all) + points_to_come(study, points)
     lines = [
         f"study {config.name}: a search of {search.trials} points ({search.sampler}{stopping}), "
         f"{'half of them ' * (len(points.spaces) > 1)}{kinds}; "
         f"{len(points.all)} are drawn, {len(over)} of them over",
         f"  budget: a point has {updates:,} updates on real scans"
         + (f" on each of {seeds} seeds" if seeds > 1 else "")
-        + f", all points {(search.trials or 0) * seeds * updates:,} at most; pretraining is shared: "
+        + f", all points {most * seeds * updates:,} at most; pretraining is shared: "
         f"{_pretraining_updates(study):,} on top at most",
     ]
-    for stage, space in points.spaces.items():
-        size = space.size()
-        of = "" if size is None else f" (at most {size:,} points)"
-        lines.append(f"  drawn where {WORDS[stage]}{of}: {', '.join(_choices(space)) or 'nothing'}")
+    lines += [_drawn_from(stage, space) for stage, space in points.spaces.items()]
     lines += _own_recipe(config)
     return lines + notes(study)
 
@@ -55,16 +52,12 @@ def _own_recipe(config: StudyConfig) -> list[str]:
     ]
 
 
-def _choices(space: StageSpace) -> list[str]:
-    """What is a choice: `width 256 | 512`, `learning_rate 0.001 to 0.1 (log)`."""
-    found: list[str] = []
-
-    def choose(name: str, values: Values) -> Any:
-        found.append(_choice(name, values))
-        return values.low if isinstance(values, Range) else values[-1]
-
-    space.walk(choose)
-    return [text for text in found if text]
+def _drawn_from(stage: Stage, space: StageSpace) -> str:
+    """What is drawn for a kind of points: `width 256 | 512, learning_rate 0.001 to 0.1 (log)`."""
+    size = space.size()
+    of = "" if size is None else " (1 point)" if size == 1 else f" (at most {size:,} points)"
+    choices = [text for name, values in space.choices().items() if (text := _choice(name, values))]
+    return f"  drawn where {WORDS[stage]}{of}: {', '.join(choices) or 'nothing'}"
 
 
 def _choice(name: str, values: Values) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ PRETRAINING = "pretraining."
 """Before the names of pretraining's fields, which may be fine-tuning's too."""
 FACTOR = "start.learning_rate_factor"
 """Drawn last: it says something for one value of `start.learning_rate` only."""
+DECIDING = ("pretrain_epochs", "freeze", "start.learning_rate")
+"""By their values it hangs what else is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +84,40 @@ class StageSpace:
         except (KeyError, ValueError):
             return False
 
+    def branches(self) -> list[dict[str, Values]]:
+        """What is drawn, by name and in order: once for each way in which the deciding values can fall."""
+        lists = {name: values for name, values in (self.axes | self.finetuning).items() if name in DECIDING}
+        combinations = itertools.product(*(ends_of(values) for values in lists.values()))
+        found = [self._asked(dict(zip(lists, values, strict=True))) for values in combinations]
+        return list({repr(asked): asked for asked in found}.values())
+
+    def _asked(self, decided: Mapping[str, Any]) -> dict[str, Values]:
+        """What is drawn where these values are decided."""
+        asked: dict[str, Values] = {}
+
+        def choose(name: str, values: Values) -> Any:
+            asked[name] = (decided[name],) if name in decided else values
+            return ends_of(asked[name])[0]
+
+        self.walk(choose)
+        return asked
+
+    def choices(self) -> dict[str, Values]:
+        """Everything that is drawn for some point, by name, and from what."""
+        asked = {name for branch in self.branches() for name in branch}
+        pretraining = {PRETRAINING + name: values for name, values in self.pretraining.items()}
+        everything = self.axes | self.finetuning | pretraining
+        return {name: values for name, values in everything.items() if name in asked}
+
     def size(self) -> int | None:
-        """At most so many points; None where there are ranges."""
-        everything = [*self.axes.values(), *self.finetuning.values(), *self.pretraining.values()]
-        lists = [values for values in everything if not isinstance(values, Range)]
-        return math.prod(map(len, lists)) if len(lists) == len(everything) else None
+        """At most so many points, counting only what is drawn; None where there are ranges."""
+        total = 0
+        for branch in self.branches():
+            lists = [values for values in branch.values() if not isinstance(values, Range)]
+            if len(lists) < len(branch):
+                return None
+            total += math.prod(map(len, lists))
+        return total
 
 
 def stage_spaces(config: StudyConfig) -> dict[Stage, StageSpace]:
@@ -103,6 +135,13 @@ def stage_spaces(config: StudyConfig) -> dict[Stage, StageSpace]:
                 pretraining=read_space(config, "pretraining"),
             )
     return found
+
+
+def ends_of(values: Values) -> tuple[Any, ...]:
+    """A list as it is, of a range both ends."""
+    if not isinstance(values, Range):
+        return values
+    return (int(values.low), int(values.high)) if values.whole else (values.low, values.high)
 
 
 def as_choice(value: Any) -> Any:

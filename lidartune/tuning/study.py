@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lidartune.runs.store import QUESTIONS_AT_ONCE, Store, missing_epochs
 from lidartune.transfer.data import StudyData, labelled_record, with_counts
 from lidartune.transfer.ladder import ladder_lines
 from lidartune.transfer.plan import Excluded, Plan, grid_cells
+from lidartune.tuning.hungriest import hungriest
 from lidartune.tuning.manifest import manifest
 from lidartune.tuning.pace import Pace
 from lidartune.tuning.schedule import Schedule
@@ -30,13 +30,17 @@ class Study:
     """A study opened for work: what is to be done, with what, and where it goes.
 
     `config` holds numbers of labelled scans where `stated`, the study as it was given, may hold shares. Runs go to the
-    `store`; `results` is its folder here, or what mirrors it here (lidartune.tuning.place).
+    `store`; `results` is its folder here, or what mirrors it here (lidartune.tuning.place). `whole` is the plan of a
+    grid, of a search that of all cells it may draw, with the study's own recipe; `hungriest` are its runs with the
+    recipes that take most of all that may be drawn for them.
     """
 
     config: StudyConfig
     stated: StudyConfig
     data: StudyData | None
     plan: Plan
+    whole: Plan
+    hungriest: dict[str, RunSpec]
     excluded: list[Excluded]
     results: Path
     store: Store
@@ -47,15 +51,10 @@ class Study:
     def folder(self) -> Path:
         return self.results / self.config.name
 
-    @cached_property
-    def whole(self) -> Plan:
-        """The plan of a grid; of a search that of all cells it may draw."""
-        return self.plan if self.config.search.sampler == "grid" else _whole_plan(self.config, self.data)
-
     @property
     def specs(self) -> list[RunSpec]:
-        """All runs that the study may come to."""
-        return [work.spec for work in self.whole.works.values()]
+        """All kinds of runs that the study may come to."""
+        return _kinds(self.config, self.whole, self.hungriest)
 
     @property
     def uri(self) -> str:
@@ -77,8 +76,9 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None, store
         for cell in cells:
             plan.add(cell)
     store = store or Store(results)
-    whole = plan if plan.works else _whole_plan(config, data)
-    pace = Pace(store, (work.spec for work in whole.works.values()), config.resources)
+    whole = plan if config.search.sampler == "grid" else _whole_plan(config, data)
+    hungry = {run: hungriest(config, work.spec) for run, work in whole.works.items()}
+    pace = Pace(store, _kinds(config, whole, hungry), config.resources)
     there = _asked_at_once(store, plan) if is_uri(store.results) else {}
 
     def in_store(run: str, epoch: int) -> bool:
@@ -91,12 +91,20 @@ def open_study(config: StudyConfig, results: Path, data: StudyData | None, store
         stated=stated,
         data=data,
         plan=plan,
+        whole=whole,
+        hungriest=hungry,
         excluded=excluded,
         results=results,
         store=store,
         schedule=Schedule(plan, in_store, pace.epoch_cost, there),
         pace=pace,
     )
+
+
+def _kinds(config: StudyConfig, whole: Plan, hungry: dict[str, RunSpec]) -> list[RunSpec]:
+    """All kinds of runs: the study's own recipe is one of them in a grid, and where a search judges it at its end."""
+    own = [work.spec for work in whole.works.values()]
+    return own if config.search.sampler == "grid" else [*hungry.values(), *(own if config.search.judged else ())]
 
 
 def _whole_plan(config: StudyConfig, data: StudyData | None) -> Plan:

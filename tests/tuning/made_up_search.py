@@ -56,6 +56,7 @@ class FakeTrials:
         stopped: runs that were ended before their last epoch.
         trained: (run, epoch) that were written, one entry a time.
         tested: (run, epoch) that were scored on test scans.
+        rounds: how long it has taken, where every epoch, epoch 0 too, and every end of a trial takes one round.
     """
 
     def __init__(self, study: Study, source: DrawnCells, *, slots: int, worth: Worth, after: int | None = None):
@@ -67,6 +68,7 @@ class FakeTrials:
         self.stopped: list[str] = []
         self.trained: list[tuple[str, int]] = []
         self.tested: set[tuple[str, int]] = set()
+        self.rounds = 0
 
     def carry_out(self) -> None:
         running: dict[str, Iterator[dict[str, Any]]] = {}
@@ -83,6 +85,7 @@ class FakeTrials:
             if not running:
                 assert suggested == RunSearch.FINISHED
                 return
+            self.rounds += 1
             for trial in list(running):
                 self._step(trial, runs[trial], running)
         raise AssertionError("the study never ended")

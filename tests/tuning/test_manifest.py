@@ -32,6 +32,7 @@ def recorded(tiny_world: Any, tmp_path: Path) -> dict[str, Any]:
 def test_it_says_what_would_be_needed_to_run_it_again(recorded: dict[str, Any]) -> None:
     assert recorded["command"] == ["study/run_transfer_grid.py", "--config", "x.yaml"]
     assert recorded["lidartune"] == lidartune.__version__ and recorded["seeds"] == [0]
+    assert recorded["search_seed"] is None, "a grid draws nothing"
     assert recorded["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
     assert {"ray", "numpy", "pyarrow", "optuna"} <= recorded["packages"].keys()
     assert "not installed" not in recorded["packages"].values()

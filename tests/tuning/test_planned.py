@@ -18,7 +18,7 @@ from lidartune.runs.store import Store
 from lidartune.transfer.data import open_study_data
 from lidartune.tuning import planned
 from lidartune.tuning.disk import state_bytes, study_bytes
-from lidartune.tuning.hours import forecast, simulate
+from lidartune.tuning.hours import BETWEEN_TRIALS_S, forecast, simulate
 from lidartune.tuning.machine import Gpu
 from lidartune.tuning.schedule import Job, Schedule
 from lidartune.tuning.study import Study, open_study
@@ -75,7 +75,8 @@ def test_the_time_is_that_of_stored_runs_of_the_same_kind(
     study = opened(config, tmp_path)
     found = forecast(study.plan, study.schedule.is_there, study.pace, 2)
     epochs, begun = study.schedule.epochs_left(), len(study.plan.works)
-    assert found.work == pytest.approx(80 * epochs + 20 * begun + 0.5 * begun, rel=0.05), "80 s an epoch, 20 at epoch 0"
+    took = 80 * epochs + (20 + BETWEEN_TRIALS_S) * begun
+    assert found.work == pytest.approx(took, rel=0.05), "80 s an epoch, 20 at epoch 0"
     assert found.bound(2) <= found.makespan <= 1.1 * found.bound(2)
     assert 5 * 80 <= found.longest_chain < 12 * 80
     hours = re.search(r"about (?:(\d+) h )?(\d+) min", text)
@@ -141,13 +142,15 @@ def test_a_gpu_s_share_is_told(config: StudyConfig, tmp_path: Path, monkeypatch:
     assert re.search(r"of its GPU, which 4 share: \d+ fit into 24 GiB", printed(shared, tmp_path))
 
 
-@pytest.mark.parametrize("study", ["demo", "memo"])
+@pytest.mark.parametrize("study", ["demo", "memo", "search"])
 def test_a_plan_loads_neither_ray_nor_torch_and_takes_seconds(study: str, tmp_path: Path) -> None:
+    searches = study == "search"
     code = (
         "import sys\n"
         "from pathlib import Path\n"
         "from lidartune.cli import study_command\n"
-        f"study_command(default=Path('study/{study}.yaml'))(sys.argv[1:], standalone_mode=False)\n"
+        f"command = study_command(default=Path('study/{study}.yaml'), searches={searches})\n"
+        "command(sys.argv[1:], standalone_mode=False)\n"
         "print('LOADED', sorted({'ray', 'torch', 'optuna', 'pandas', 'matplotlib'} & set(sys.modules)))\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -157,9 +160,9 @@ def test_a_plan_loads_neither_ray_nor_torch_and_takes_seconds(study: str, tmp_pa
     assert "LOADED []" in done.stdout and not (tmp_path / "none").exists()
     seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     assert seconds < PLAN_SECONDS, "of processor time: others may use the machine"
-    for line in ("pretraining: ", "time: ", "disk: ", "memory: "):
+    for line in ("left: " if searches else "pretraining: ", "time: ", "disk: ", "memory: "):
         assert f"\n  {line}" in done.stdout
-    assert len(done.stdout.splitlines()) < 12
+    assert len(done.stdout.splitlines()) < 13
 
 
 def test_pretraining_of_the_demo_is_shared() -> None:

@@ -16,6 +16,8 @@ from lidartune.streetworld import WorldFolder
 from lidartune.tuning.optuna_file import rebuilt
 from lidartune.tuning.points import Points
 from lidartune.tuning.search import RunSearch
+from lidartune.tuning.searched import describe_search
+from lidartune.tuning.study import record
 from tests.tuning.made_up_search import (
     FakeTrials,
     Killed,
@@ -109,6 +111,21 @@ def test_points_that_are_not_in_the_space_any_more_stay_in_the_file(tiny_world: 
     trials = carry_out(search_config(tiny_world, trials=3, space=space), tmp_path)
     assert drawn(tmp_path)[:4] == first and len(drawn(tmp_path)) == 4 + 3
     assert [point.number for point in trials.source.points.all] == [5, 6, 7]
+
+
+def test_the_budget_counts_points_that_are_there(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    trials = carry_out(search_config(tiny_world, trials=6), tmp_path)
+    updates = trials.study.plan.updates_per_epoch
+    for asked, points in ((4, 6), (6, 6), (8, 8)):
+        study, _ = open_search(search_config(tiny_world, trials=asked), tmp_path)
+        assert f"all points {points * 4 * updates} at most" in describe_search(study)[1]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_the_seed_that_points_are_drawn_by_is_recorded(sampler: str, tiny_world: WorldFolder, tmp_path: Path) -> None:
+    study, _ = open_search(search_config(tiny_world, sampler=sampler, seed=5), tmp_path)
+    record(study, [])
+    assert json.loads((tmp_path / "tiny" / "manifest.json").read_text())["search_seed"] == 5
 
 
 def test_as_of_a_grid_nothing_is_frozen_at_random_weights(tiny_world: WorldFolder, tmp_path: Path) -> None:

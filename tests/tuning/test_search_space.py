@@ -138,3 +138,26 @@ def test_a_space_knows_its_points(spaces: dict[Any, StageSpace]) -> None:
     ):
         assert not spaces["finetuned"].holds(other)
     assert spaces["finetuned"].size() is None
+
+
+def test_everything_that_may_be_drawn_is_counted_and_named(tmp_path: Path) -> None:
+    space = {
+        "finetuning": {
+            "start.learning_rate": ["scaled", "restarted"],
+            "start.learning_rate_factor": [0.1, 0.3],
+            "probe_updates": [1, 2, 3],
+            "class_weights": ["none", "sqrt"],
+        },
+        "pretraining": {"raydrop": ["off", "global"]},
+    }
+    grid = {"pretrain_epochs": [0, 2, 5], "freeze": ["probe_then_full", "none"], "seed": [0]}
+    spaces = stage_spaces(config_with(tmp_path, grid=grid, search=SEARCH | {"space": space}))
+    for stage, size in (("finetuned", 2 * (3 + 1) * (2 + 1) * 2 * 2), ("scratch", 2)):
+        points = some(spaces[stage], 3000)
+        assert len({repr(point) for point in points}) == size == spaces[stage].size()
+        assert {name for point in points for name in point.values} - spaces[stage].choices().keys() <= {
+            "pretrain_epochs", "freeze"
+        }  # fmt: skip
+    names = list(spaces["finetuned"].choices())
+    assert names[-1] == "pretraining.raydrop" and {"probe_updates", "start.learning_rate_factor"} < set(names)
+    assert set(spaces["scratch"].choices()) == {"backbone", "width", "labelled_scans", "class_weights"}

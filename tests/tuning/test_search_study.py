@@ -77,8 +77,26 @@ def test_the_plan_of_a_search_says_what_it_would_do(tmp_path: Path, capsys: Any)
         "learning_rate 0.001 to 0.05 (log)",
         "start.normalization carried | own",
         "on seeds 10, 11, 12",
+        "left: at most 1,086 epochs = 17,376 updates",
     ):
         assert part in said
+
+
+def test_the_plan_names_what_is_drawn_for_some_points_only(tmp_path: Path, capsys: Any) -> None:
+    axes = {"backbone": ["squeezesegv2"], "width": [256], "pretrain_epochs": [0, 3]}
+    axes["freeze"] = ["probe_then_full", "none"]
+    space = {"start.learning_rate": ["scaled", "restarted"], "probe_updates": [8, 16]}
+    settings = [f"grid.{name}={json.dumps(values)}" for name, values in axes.items()]
+    settings += ["recipe_second_stage.probe_updates=8", f"search.space={json.dumps({'finetuning': space})}"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    status, said = answer(capsys, "--plan", "--results", str(tmp_path / "none"), *options, default="search.yaml")
+    assert status == 0, said
+    assert (
+        "drawn where pretrained first (at most 6 points): freeze probe_then_full | none, "
+        "start.learning_rate scaled | restarted, probe_updates 8 | 16 drawn"
+    ) in said
+    assert "drawn where from scratch (1 point): nothing" in said
+    assert "all points 1,008 at most" in said, "7 points of 144 updates, though 32 were asked for"
 
 
 def test_a_grid_is_refused(tmp_path: Path, capsys: Any) -> None:
