@@ -12,7 +12,7 @@ from lidartune.report.columns import interval_fields
 from lidartune.report.groups import KEY, Group, group_cells, mean_score
 from lidartune.report.opening_words import Sentence, amount, helps, over, points, scans_words
 from lidartune.report.plain_text import plain_name
-from lidartune.report.points import points_table
+from lidartune.report.points import ABOUT, points_table
 from lidartune.report.results import Key, StudyResults, cell_key
 from lidartune.report.search_record import OWN_RECIPE, VALUE, search_record
 from lidartune.report.texts import TextTable, count, key_columns, percent, row_interval, with_half_width
@@ -38,7 +38,7 @@ def judged_table(results: StudyResults) -> pd.DataFrame:
         own = next((r for r in recipes if r.name == OWN_RECIPE and r.setting == recipe.setting), None)
         scratch = next((r for r in recipes if r.name != OWN_RECIPE and r.rivals(recipe)), None)
         tested = _tested(results, recipe.group)
-        row = {"recipe": recipe.name, "points": recipe.kind} | dict(zip(KEY, recipe.setting, strict=True))
+        row = {"recipe": recipe.name, "kind": recipe.kind} | dict(zip(KEY, recipe.setting, strict=True))
         row |= {VALUE: chosen_by.get(recipe.name, np.nan)} | interval_fields("test_miou", gap.t_interval(tested))
         for column, other in (("over_own_recipe", own), ("over_best_scratch", scratch)):
             against = np.full(len(tested), np.nan)
@@ -73,7 +73,7 @@ def _judged(entry: Any, groups: dict[Key, Group]) -> _Judged | None:
     try:
         key = cell_key(entry["cell"])
         setting = (plain_name(entry["cell"]["backbone"]), *key[1:])
-        name, kind = plain_name(entry["recipe"]), plain_name(entry["points"])
+        name, kind = plain_name(entry["recipe"]), plain_name(entry["kind"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return _Judged(name=name, kind=kind, setting=setting, group=groups[key]) if key in groups else None
@@ -128,8 +128,8 @@ def judged_sentences(frame: pd.DataFrame | None, drawn: pd.DataFrame | None) -> 
     if frame is None or drawn is None or not len(frame) or not len(drawn):
         return []
     recipes = frame[frame["recipe"].isin(drawn["point"])].sort_values(VALUE, ascending=False, kind="stable")
-    numbers = drawn["points"].value_counts().to_dict()
-    return [*_pretraining(recipes, numbers), *_searching(recipes, len(drawn))]
+    numbers = drawn["kind"].value_counts().to_dict()
+    return [*_pretraining(recipes, numbers), *_searching(recipes, drawn)]
 
 
 def _pretraining(recipes: pd.DataFrame, numbers: dict[str, int]) -> list[Sentence]:
@@ -143,8 +143,8 @@ def _pretraining(recipes: pd.DataFrame, numbers: dict[str, int]) -> list[Sentenc
     return [
         Sentence(
             text=f"Where both sides are searched, {helps('pretraining', interval).removesuffix(',')}: the best of "
-            f"{count(numbers[row['points']], 'point')} pretrained first against the best of "
-            f"{numbers[other['points']]} from scratch.",
+            f"{count(numbers[row['kind']], 'draw')} pretrained first against the best of "
+            f"{count(numbers[other['kind']], 'draw')} from scratch.",
             more=f"{over(interval, 1)}Both were chosen by validation, which promised {points(promised)}, and trained "
             f"anew on seeds that nothing was chosen by, with the same fine-tuning updates, at "
             f"{scans_words(row['labelled_scans'])}.",
@@ -153,7 +153,7 @@ def _pretraining(recipes: pd.DataFrame, numbers: dict[str, int]) -> list[Sentenc
     ]
 
 
-def _searching(recipes: pd.DataFrame, number: int) -> list[Sentence]:
+def _searching(recipes: pd.DataFrame, drawn: pd.DataFrame) -> list[Sentence]:
     """The best recipe of all beside the study's own at the same setting."""
     if not len(recipes) or np.isnan(recipes.iloc[0]["over_own_recipe"]):
         return []
@@ -168,11 +168,19 @@ def _searching(recipes: pd.DataFrame, number: int) -> list[Sentence]:
     }.get(gap.verdict(interval), f"is at {points(interval)} beside the study's own recipe, in one seed")
     return [
         Sentence(
-            text=f"The best of {count(number, 'point')} {said}.",
-            more=f"{over(interval, 1)}{best['recipe']}, both at its setting, on seeds that nothing was chosen by.",
+            text=f"The best of {count(len(drawn), 'draw')} {said}.",
+            more=f"{over(interval, 1)}Both at the setting of the best, {best['recipe']}: "
+            f"{_values(drawn, best['recipe'])}.",
             interval=interval,
         )
     ]
+
+
+def _values(drawn: pd.DataFrame, name: str) -> str:
+    """What a point has drawn, in words."""
+    row = drawn[drawn["point"] == name].iloc[0].drop(list(ABOUT))
+    values = {key: f"{value:.3g}" if isinstance(value, float) else str(value) for key, value in row.dropna().items()}
+    return ", ".join(f"{str(key).replace('_', ' ')} {value}" for key, value in values.items() if value)
 
 
 def importances_table(results: StudyResults) -> pd.DataFrame:
@@ -180,7 +188,7 @@ def importances_table(results: StudyResults) -> pd.DataFrame:
     it, 0..1 (PED-ANOVA, Watanabe et al., IJCAI 2023). A kind with fewer than four finished points has no row."""
     found = search_record(results).get("importances")
     rows = [
-        {"points": plain_name(kind), "drawn": plain_name(name), "importance": share}
+        {"kind": plain_name(kind), "drawn": plain_name(name), "importance": share}
         for kind, shares in (found.items() if isinstance(found, dict) else ())
         for name, share in (shares.items() if isinstance(shares, dict) else ())
         if isinstance(share, float)
@@ -190,11 +198,11 @@ def importances_table(results: StudyResults) -> pd.DataFrame:
 
 def importances_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
     """For people: of each kind the most important first."""
-    ordered = frame.sort_values(["points", "importance"], ascending=[True, False], kind="stable")
+    ordered = frame.sort_values(["kind", "importance"], ascending=[True, False], kind="stable")
     return TextTable(
         title="What mattered among the points",
-        heads=["points", "drawn", "importance\n[%]"],
-        rows=[[row["points"], row["drawn"], percent(row["importance"])] for row in ordered.to_dict("records")],
+        heads=["kind", "drawn", "importance\n[%]"],
+        rows=[[row["kind"], row["drawn"], percent(row["importance"])] for row in ordered.to_dict("records")],
         left=2,
         notes=["A value's share in what sets a kind's best quarter apart (PED-ANOVA); few points say little."],
     )

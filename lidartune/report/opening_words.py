@@ -50,9 +50,9 @@ def verdict_words(interval: gap.Interval) -> str:
 
 def gap_words(interval: gap.Interval) -> str:
     said = "Before fine-tuning, networks trained on synthetic scans"
-    if gap.verdict(interval) == "not distinguishable":
-        return f"{said} cannot be told from networks trained on real ones ({points(interval)} below)"
     where = "below" if interval.mean >= 0 else "above"
+    if gap.verdict(interval) == "not distinguishable":
+        return f"{said} cannot be told from networks trained on real ones ({amount(interval)} {where})"
     score = "seem to score" if gap.verdict(interval).startswith("suggests") else "score"
     one_seed = ", in one seed" if gap.verdict(interval) == "n/a" else ""
     return f"{said} {score} {amount(interval)} {where} networks trained on real ones{one_seed}"

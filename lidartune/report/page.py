@@ -26,7 +26,7 @@ from lidartune.report.opening import opening
 from lidartune.report.opening_marks import opening_list
 from lidartune.report.results import StudyResults
 from lidartune.report.tables import all_tables, all_texts
-from lidartune.report.texts import KEY_HEADS, TextTable, absent_lines, caption, count
+from lidartune.report.texts import KEY_HEADS, TextTable, absent_lines, count, meaning
 
 FOLDER = "figures"  # beside the page
 CHART = ("chosen.js", "drawing.js", "reading.js", "choosing.js")
@@ -64,10 +64,11 @@ def write_page(results: StudyResults, drawn: dict[str, Drawn], pictures: Sequenc
     sections = [(title, inside) for title, inside in sections if inside]
     parts = [
         f"<p class='facts'>{escape(_facts(results))}</p>",
+        html.paragraphs(results.notes, "soft"),
         opening_list(opening(results, frames)),
         _folded("The same with every interval and count of seeds", html.paragraphs(headline(results), "say")),
         html.paragraphs(absent_lines(results), "warn"),
-        _folded("What the figures are", html.paragraphs(caption(results), "soft")),
+        _folded("What the figures are", html.paragraphs(meaning(results), "soft")),
         _contents([title for title, _ in sections]),
         *(f"<section id='{_anchor(t)}'><h2>{escape(t)}</h2>{inside}</section>" for t, inside in sections),
     ]

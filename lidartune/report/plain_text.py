@@ -6,7 +6,8 @@ import re
 import unicodedata
 from typing import Any
 
-LONGEST = 200  # characters of a name, a note or the first line of a reason
+LONGEST = 200  # characters of a name or the first line of a reason
+LONGEST_NOTE = 600
 
 
 def visible(text: str) -> str:
@@ -17,7 +18,7 @@ def visible(text: str) -> str:
 
 def plain_name(value: object, longest: int = LONGEST) -> str:
     """A value as one visible line of at most `longest` characters."""
-    line = visible(" ".join(str(value)[: 4 * LONGEST].split()))
+    line = visible(" ".join(str(value)[: 4 * longest].split()))
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

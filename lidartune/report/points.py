@@ -7,17 +7,18 @@ import pandas as pd
 
 from lidartune.report.plain_text import plain_name
 from lidartune.report.results import StudyResults
-from lidartune.report.search_record import VALUE, search_record
+from lidartune.report.search_record import LAST, VALUE, search_record
 from lidartune.report.texts import NA, TextTable, percent
 
-ABOUT = ("point", "points", "status", "epochs", VALUE)
+ABOUT = ("point", "kind", "status", "epochs", LAST, VALUE)
 """The columns of every search; behind them stands what was drawn, a column each."""
 
 
 def points_table(results: StudyResults) -> pd.DataFrame:
-    """One row a point: its name, whether it was pretrained, how it ended, after how many epochs on real scans, its
-    score on the real validation scans (mean over seeds; nan where it has none), and every value that was drawn for it
-    (empty where none was)."""
+    """One row a point: its name, its kind (pretrained first or not), how it ended, after how many epochs on real scans,
+    its first seed's score on the real validation scans after the last of these, what it is worth (the mean over seeds
+    after the last epoch of all; nan where it was stopped or failed), and every value that was drawn for it (empty where
+    none was)."""
     rows = search_record(results).get("points")
     points = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     drawn = dict.fromkeys(name for row in points for name in row if name not in ABOUT)
@@ -25,10 +26,10 @@ def points_table(results: StudyResults) -> pd.DataFrame:
 
 
 def _about(row: dict[str, object]) -> dict[str, object]:
-    epochs, value = row.get("epochs"), row.get(VALUE)
+    epochs = row.get("epochs")
     return {name: plain_name(row.get(name, "")) for name in ABOUT[:3]} | {
         "epochs": epochs if isinstance(epochs, int) else 0,
-        VALUE: value if isinstance(value, float) else np.nan,
+        **{name: value if isinstance(value := row.get(name), float) else np.nan for name in (LAST, VALUE)},
     }
 
 
@@ -38,16 +39,19 @@ def _plain(value: object) -> object:
 
 def points_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
     """For people: the best first, what has no score last."""
-    names = [name for name in frame.columns if name != VALUE]
+    names = [name for name in frame.columns if name not in (LAST, VALUE)]
     ordered = frame.sort_values(VALUE, ascending=False, kind="stable", na_position="last")
     return TextTable(
         title="The points of the search",
-        heads=[*(str(name).replace("_", " ") for name in names), "validation\nmIoU"],
-        rows=[[*(_text(row[name]) for name in names), percent(row[VALUE])] for row in ordered.to_dict("records")],
+        heads=[*(str(name).replace("_", " ") for name in names), "last\nmIoU", "validation\nmIoU"],
+        rows=[
+            [*(_text(row[name]) for name in names), percent(row[LAST]), percent(row[VALUE])]
+            for row in ordered.to_dict("records")
+        ],
         left=len(names),
         notes=[
-            "Epochs: of a point's first seed. Scored on the validation scans: the best of many is too good by the "
-            "choice. What it is worth is seen on seeds that nothing was chosen by (table judged)."
+            "Last: of a point's first seed after so many epochs. Scored on the validation scans: the best of many is "
+            "too good by the choice. What it is worth is seen on seeds that nothing was chosen by (table judged)."
         ],
     )
 

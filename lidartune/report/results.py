@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidartune.errors import UserError
-from lidartune.report.plain_text import plain_name, visible, visible_texts
+from lidartune.report.plain_text import LONGEST_NOTE, plain_name, visible, visible_texts
 from lidartune.report.scores import DOMAINS, Score, read_score
 from lidartune.runs.names import is_run_name
 from lidartune.transfer.roles import LADDER_ROLE
@@ -51,7 +51,8 @@ class CellResult:
     status: str
     reason: str
     roles: dict[str, RoleResult]
-    recipe: str = ""  # the name of one that a search has drawn
+    recipe: str = ""  # the name of one that a search has drawn, and what it has drawn
+    drawn: str = ""
 
     @property
     def key(self) -> Key:
@@ -146,7 +147,7 @@ def _study(study_folder: Path, runs: Path, plan: dict[str, Any]) -> StudyResults
     scored = _read_scores(plan, runs, len(classes))
     cells = [_cell(entry, scored, failures) for entry in plan["cells"]]
     sets, differ = _class_sets([score for score, _ in scored.values() if score is not None], len(classes))
-    notes = [plain_name(note) for told in (plan, manifest) for note in _list(told.get("notes"))]
+    notes = [plain_name(note, LONGEST_NOTE) for told in (plan, manifest) for note in _list(told.get("notes"))]
     notes += [f"Runs were scored on different {d} test splits: do not compare them." for d in differ]
     return StudyResults(
         name=plain_name(plan.get("study", study_folder.name)),
@@ -219,6 +220,9 @@ def _cell(
         roles[role] = RoleResult(run=visible(run), epoch=epoch, score=score, problem=problem)
     status, reason = _status(roles, failures)
     backbone, width, pretrain_epochs, freeze, labelled_scans = cell_key(entry)
+    variant = dict(entry.get("variant") or {})
+    pretraining = {f"pretraining.{name}": value for name, value in dict(variant.get("pretraining") or {}).items()}
+    fields = (dict(variant.get("finetuning") or {}) | pretraining).items()
     return CellResult(
         backbone=backbone,
         width=width,
@@ -229,7 +233,8 @@ def _cell(
         status=status,
         reason=visible(reason),
         roles=roles,
-        recipe=plain_name((entry.get("variant") or {}).get("name", "")),
+        recipe=plain_name(variant.get("name", "")),
+        drawn=", ".join(plain_name(f"{key} {value}") for key, value in fields),
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from lidartune.report.results import StudyResults, optional_json
 
-POINTS_FILE, VALUE = "points.json", "validation_miou"
+POINTS_FILE = "points.json"
+LAST, VALUE = "last_miou", "validation_miou"
+"""A point's score on the real validation scans: of its first seed at its last epoch so far; and what it is worth."""
 OWN_RECIPE = "own recipe"
 """The study's, beside those that a search has drawn."""
 

@@ -84,10 +84,15 @@ _GAP_COLUMNS: tuple[tuple[str, str, Callable[[gap.Interval], str]], ...] = (
 
 
 def caption(results: StudyResults) -> list[str]:
-    """What the figures are, then the notes of the manifest."""
+    """What the figures are, then the study's notes."""
+    return [*meaning(results), *results.notes]
+
+
+def meaning(results: StudyResults) -> list[str]:
+    """What the figures are."""
     planned = sorted({len(g.cells) for g in group_cells(results)})
     seeds = f"{planned[0]} to {planned[-1]} seeds" if len(planned) > 1 else count(planned[0] if planned else 0, "seed")
-    lines = [
+    return [
         f"Figures: mIoU in percent, on points, {_tested(results)}, last epoch, mean over "
         f"{seeds}; gains in percentage points, ± = half width of the 95 % t interval of paired differences, "
         "[ ] = 95 % interval of a ratio.",
@@ -96,7 +101,6 @@ def caption(results: StudyResults) -> list[str]:
         f"{count(results.updates_per_epoch, 'update')}, fine-tuning {count(results.finetune_epochs, 'epoch')}. "
         "n/a = not there or not defined.",
     ]
-    return lines + list(results.notes)
 
 
 def _tested(results: StudyResults) -> str:

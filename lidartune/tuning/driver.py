@@ -23,7 +23,7 @@ from lidartune.tuning.footprint import trial_bytes
 from lidartune.tuning.nodes import check_nodes
 from lidartune.tuning.place import Place, open_place
 from lidartune.tuning.schedule import Failure
-from lidartune.tuning.search import CellSource, WholeGrid
+from lidartune.tuning.search import CellSource, WholeGrid, anything_to_train
 from lidartune.tuning.study import Study, bring_checkpoints, describe, open_study, record, replaced
 from lidartune.tuning.trials import run_trials
 
@@ -102,7 +102,7 @@ def _carry_out(
     study: Study, source: CellSource, place: Place, address: str | None, command: list[str], console: Console
 ) -> None:
     """Runs what is not in the store yet."""
-    if not source.wants_points() and not study.schedule.anything_open():
+    if not anything_to_train(study.schedule, source):
         console.print("All runs of this study are in the store already.", highlight=False)
         return
     console.print(*describe(study), *replaced(study), sep="\n", highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lidartune.report.search_record import POINTS_FILE, VALUE
+from lidartune.report.search_record import LAST, POINTS_FILE, VALUE
 from lidartune.tuning.optuna_file import FILE, importances
 from lidartune.tuning.points import Judged, Point, Points
 from lidartune.tuning.searched import WORDS
@@ -20,11 +20,12 @@ def write_points(study: Study, points: Points, judged: Sequence[Judged]) -> None
     rows = []
     for point in points.all:
         value, curve = points.value(point), points.curve(point)
-        row: dict[str, Any] = {"point": point.name, "points": WORDS[point.drawn.stage]}
+        row: dict[str, Any] = {"point": point.name, "kind": WORDS[point.drawn.stage]}
         row |= {"status": _status(points, point), "epochs": max(curve, default=0)}
-        rows.append(row | {VALUE: value} | point.drawn.values)
+        row |= {LAST: curve[max(curve)] if curve else None, VALUE: value}
+        rows.append(row | point.drawn.values)
     shares = {WORDS[stage]: by_name for stage, by_name in importances(study, points).items()}
-    told = [{"recipe": j.recipe, "points": WORDS[j.stage], "cell": j.cell.as_dict()} for j in judged]
+    told = [{"recipe": j.recipe, "kind": WORDS[j.stage], "cell": j.cell.as_dict()} for j in judged]
     write_json(study.folder / POINTS_FILE, {"points": rows, "importances": shares, "judged": told})
 
 

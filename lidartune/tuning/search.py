@@ -56,6 +56,14 @@ class WholeGrid:
         return False
 
 
+def anything_to_train(schedule: Schedule, source: CellSource) -> bool:
+    """Whether some run is to be carried out; where none is, all cells that the source can add have been added."""
+    while not schedule.anything_open():
+        if not source.draw():
+            return False
+    return True
+
+
 class RunSearch(Searcher):
     """Suggests runs, never cells: a trial of Tune is one run with the epochs of it that are wanted.
 

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from lidartune.report import load_study, write_report
+from lidartune.report.compare.figures import Pair, Side, compared_table
 from lidartune.report.headline import headline
 from lidartune.report.opening import opening
 from lidartune.report.tables import all_tables
@@ -46,11 +47,11 @@ def judged_study(
                 cell["variant"] = {"name": name}
             bare = {key: value for key, value in cell.items() if key != "roles"}
             kind = "pretrained first" if cell["pretrain_epochs"] else "from scratch"
-            told[name] = {"recipe": name if "variant" in cell else "own recipe", "points": kind, "cell": bare}
+            told[name] = {"recipe": name if "variant" in cell else "own recipe", "kind": kind, "cell": bare}
 
     edit(study / "plan.json", named)
     points = [
-        {"point": name, "points": "from scratch" if JUDGED.get(name) == 0 else "pretrained first", "status": "done",
+        {"point": name, "kind": "from scratch" if JUDGED.get(name) == 0 else "pretrained first", "status": "done",
          "epochs": 4, "validation_miou": value, "learning_rate": 0.01}
         for name, value in VALIDATION.items()
     ]  # fmt: skip
@@ -104,10 +105,10 @@ def test_other_numbers_of_labelled_scans_are_not_compared(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("seeds", "test", "pretraining", "searching"),
     [
-        (SIX, {}, "Where both sides are searched, pretraining helps by 6.0 ± 0.0 points: the best of 4 points "
-         "pretrained first against the best of 2 from scratch.", "The best of 6 points is 3.0 ± 0.0 points above"),
+        (SIX, {}, "Where both sides are searched, pretraining helps by 6.0 ± 0.0 points: the best of 4 draws "
+         "pretrained first against the best of 2 draws from scratch.", "The best of 6 draws is 3.0 ± 0.0 points above"),
         (SIX, {"point-6": 0.5, "own-scratch": 0.3}, "cannot be told whether pretraining helps (+0.0 ± 0.0 points): the",
-         "points is 3.0 ± 0.0 points above"),
+         "draws is 3.0 ± 0.0 points above"),
         (range(3), {"point-5": 0.4}, "pretraining seems to do harm, by 4.0 ± 0.0 points: the best",
          "seems to be 7.0 ± 0.0 points below"),
         ((0,), {}, "pretraining gains +6.0 points in the one seed that there is: the best", "+3.0 points beside"),
@@ -123,6 +124,30 @@ def test_the_report_opens_with_what_was_judged(
     told = headline(results)
     assert told[:2] == [f"{first.text} {first.more}", f"{second.text} {second.more}"]
     assert len(told) == 3 and told[2].startswith("Zero-shot")
+
+
+def test_two_searches_are_compared_by_what_was_drawn_not_by_its_number(tmp_path: Path) -> None:
+    def drawn(learning_rate: float) -> Any:
+        def change(plan: dict[str, Any]) -> None:
+            for cell in plan["cells"]:
+                if "variant" in cell:
+                    rate = learning_rate if cell["variant"]["name"] == "point-5" else 0.1
+                    cell["variant"] |= {"finetuning": {"learning_rate": rate}, "pretraining": {"raydrop": "off"}}
+
+        return change
+
+    studies = [judged_study(tmp_path / name, order=("own", "point-5", "point-2")) for name in "ab"]
+    for study, rate in zip(studies, (0.01, 0.02), strict=True):
+        edit(study / "plan.json", drawn(rate))
+    table = compared_table(Pair(first=Side(letter="A", results=load_study(studies[0])),
+                                other=Side(letter="B", results=load_study(studies[1]))))  # fmt: skip
+    places = dict(zip(table["backbone"], table["in"], strict=True))
+    assert places == {
+        "cenet": "both",
+        "cenet (learning_rate 0.1, pretraining.raydrop off)": "both",
+        "cenet (learning_rate 0.01, pretraining.raydrop off)": "only A",
+        "cenet (learning_rate 0.02, pretraining.raydrop off)": "only B",
+    }
 
 
 def test_the_page_and_the_terminal_show_it(tmp_path: Path) -> None:
@@ -141,8 +166,8 @@ def test_the_page_and_the_terminal_show_it(tmp_path: Path) -> None:
     "record",
     [
         {"judged": True},
-        {"judged": [3, {}, {"recipe": "point-5", "points": 3, "cell": {}}, {"recipe": "x", "cell": None}]},
-        {"judged": [{"recipe": "point-9", "points": "from scratch", "cell": {"backbone": "cenet", "width": "wide"}}]},
+        {"judged": [3, {}, {"recipe": "point-5", "kind": 3, "cell": {}}, {"recipe": "x", "cell": None}]},
+        {"judged": [{"recipe": "point-9", "kind": "from scratch", "cell": {"backbone": "cenet", "width": "wide"}}]},
         {"points": 3, "importances": 3},
         {"points": [{"point": "point-5"}], "importances": {"pretrained first": [1], "from scratch": {"width": "much"}}},
         {"points": [{"point": "point-5", "validation_miou": 10**400}], "importances": {"x": {"y": 10**400}}},

@@ -14,11 +14,11 @@ from lidartune.report.tables import all_tables
 from .made_up_study import make_study
 
 POINTS = [
-    {"point": "point-1", "points": "pretrained", "status": "done", "epochs": 6, "validation_miou": 0.2,
+    {"point": "point-1", "kind": "pretrained", "status": "done", "epochs": 6, "validation_miou": 0.2,
      "width": 256, "learning_rate": 0.001, "augmentation": {"flip": 0.5}},
-    {"point": "point-2", "points": "from scratch", "status": "failed", "epochs": 0, "validation_miou": None,
+    {"point": "point-2", "kind": "from scratch", "status": "failed", "epochs": 0, "validation_miou": None,
      "width": 512, "<script>alert(1)</script>": "=cmd()"},
-    {"point": "point-3", "points": "pretrained", "status": "stopped", "epochs": 2, "validation_miou": 0.3,
+    {"point": "point-3", "kind": "pretrained", "status": "stopped", "epochs": 2, "validation_miou": 0.3,
      "width": 512, "learning_rate": 0.01, "augmentation": {}},
 ]  # fmt: skip
 

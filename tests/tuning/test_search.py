@@ -15,7 +15,7 @@ from lidartune.runs.spec import RunSpec
 from lidartune.streetworld import WorldFolder
 from lidartune.tuning.optuna_file import rebuilt
 from lidartune.tuning.points import Points
-from lidartune.tuning.search import RunSearch
+from lidartune.tuning.search import RunSearch, anything_to_train
 from lidartune.tuning.searched import describe_search
 from lidartune.tuning.study import record
 from tests.tuning.made_up_search import (
@@ -263,6 +263,15 @@ def test_of_a_point_that_fails_on_one_seed_no_other_is_begun(tiny_world: WorldFo
         search.on_trial_complete(str(asked), {"epoch": -1, "failure": "the loss became nan", "log": "trace"})
         asked += 1
     assert asked == 4 == len(drawn(tmp_path)) and not source.judged
+
+
+def test_points_that_another_study_has_trained_are_judged_all_the_same(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    config = search_config(tiny_world, trials=2)
+    carry_out(config, tmp_path)
+    study, source = open_search(replace(config, name="other"), tmp_path)
+    assert not anything_to_train(study.schedule, source)
+    cells = json.loads((tmp_path / "other" / "plan.json").read_text())["cells"]
+    assert cells == plan_of(tmp_path)["cells"] and {cell["seed"] for cell in cells} == {7, 8, 9}
 
 
 def test_a_search_whose_space_is_used_up_is_over_when_it_is_opened_again(

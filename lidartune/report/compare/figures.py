@@ -67,13 +67,20 @@ def classes_of(results: StudyResults, domain: str) -> list[str]:
     return [name for name, there in zip(results.classes, results.class_sets[domain], strict=True) if there]
 
 
+def _by_recipe(group: Group) -> Key:
+    """The setting; a recipe that a search has drawn by what it is, since its number says nothing in another search."""
+    backbone, *others = group.key
+    recipe, drawn = group.cells[0].recipe, group.cells[0].drawn
+    return (f"{backbone.removesuffix(f' ({recipe})')} ({drawn})" if recipe else backbone, *others)  # type: ignore[return-value]
+
+
 def compared_table(pair: Pair) -> pd.DataFrame:
     """One row a setting and measure, settings that only one study has with empty figures.
 
     `first` and `other` are the studies' means, each over all its seeds; `difference` is over the seeds that both have
     where these are two or more (`paired` = yes), else between the means of either's seeds (`no`: Welch).
     """
-    groups = [{group.key: group for group in group_cells(side.results)} for side in pair.sides]
+    groups = [{_by_recipe(group): group for group in group_cells(side.results)} for side in pair.sides]
     masks = [pair.masks(side) for side in pair.sides]
     rows: list[dict[str, Any]] = []
     for key in sorted({*groups[0], *groups[1]}, key=cell_order):
