@@ -106,6 +106,14 @@ def _check_field(config: StudyConfig, section: Section, field: str, stated: Any,
     for reason in (NOT_DRAWN.get(first), IDLE[section].get(first)):
         if reason:
             raise UserError("this is not drawn", where=f"{where}.{field}", found=reason, do="leave it out")
+    if first in vars(config) and first not in RECIPE_FIELDS:
+        fields = sorted(set(RECIPE_FIELDS) - NOT_DRAWN.keys())
+        raise UserError(
+            "this is not drawn",
+            where=f"{where}.{field}",
+            found="it is one for the whole study, no field of a recipe",
+            do=f"leave it out; drawn are axes of the grid and {', '.join(fields)}",
+        )
     if first not in RECIPE_FIELDS:
         raise UserError("unknown key", where=where, found=field, do=nearest(field, RECIPE_FIELDS))
     if first == "start" and not any(config.grid.pretrain_epochs):
@@ -156,7 +164,8 @@ def _ends(field: str, stated: dict[str, Any], where: str) -> list[Any]:
     unknown = [key for key in stated if key not in RANGE_KEYS]
     if unknown or not {"low", "high"} <= stated.keys():
         wanted = "{low: 0.001, high: 0.1, log: true}, or a list of such mappings where the values are mappings"
-        raise refuse("this is no range", wanted)
+        inside = ", ".join(f"{field}.{key}: ..." for key in unknown)
+        raise refuse("this is no range", f"{wanted}; fields inside it by themselves: {inside}" if inside else wanted)
     ends = [stated["low"], stated["high"]]
     if any(isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end) for end in ends):
         raise refuse("the ends of a range are numbers", "low and high as numbers (1.0e-4, with the point)")
