@@ -10,6 +10,8 @@ from lidartune.tuning.optuna_file import FILE, importances
 from lidartune.tuning.points import Judged, Point, Points
 from lidartune.tuning.searched import WORDS
 from lidartune.tuning.study import Study, write_json
+from lidartune.tuning.winner import FILE as WINNER
+from lidartune.tuning.winner import write_winner
 
 SHOWN_IMPORTANCES = 6
 
@@ -30,22 +32,28 @@ def write_points(study: Study, points: Points, judged: Sequence[Judged]) -> None
 
 
 def search_lines(study: Study, points: Points) -> list[str]:
-    """Of each kind of points how they ended, the best one and what mattered; and how to look at all of them."""
+    """Of each kind of points how they ended, the best one and what mattered; the best of all, which is written as a
+    study of its own; and how to look at all of them."""
     lines, found = [""], importances(study, points)
     for stage in points.spaces:
         states = [_status(points, point) for point in points.of(stage)]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "stopped", "failed", "open"))
-        best = points.best(stage, 1)
+        first = points.best(stage, 1)
         line = f"{WORDS[stage]}: {len(states)} points, {counts}"
-        if best:
-            line += f"; best {best[0].name} at {100 * (points.value(best[0]) or 0):.1f} % validation mIoU: "
-            line += ", ".join(f"{name} {_short(value)}" for name, value in best[0].drawn.values.items())
+        if first:
+            line += f"; best {first[0].name} at {100 * (points.value(first[0]) or 0):.1f} % validation mIoU: "
+            line += ", ".join(f"{name} {_short(value)}" for name, value in first[0].drawn.values.items())
         lines.append(line)
         shares = sorted(found.get(stage, {}).items(), key=lambda item: -item[1])[:SHOWN_IMPORTANCES]
         if shares:
             lines.append("  importance: " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares))
     if study.config.search.judged is not None and not any(points.best(stage, 1) for stage in points.spaces):
         lines.append("no point has a score, so that nothing is judged")
+    winners = [point for stage in points.spaces for point in points.best(stage, 1)]
+    if winners:
+        best = max(winners, key=lambda point: points.value(point) or 0.0)
+        write_winner(study, best)
+        lines.append(f"best         {best.name} as a study: run_transfer_grid.py --config {study.folder / WINNER}")
     return [*lines, f"search       optuna-dashboard {study.folder / FILE}  (pip install optuna-dashboard)"]
 
 

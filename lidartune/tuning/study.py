@@ -181,7 +181,7 @@ def record(study: Study, command: list[str], nodes: list[dict[str, Any]] | None 
     """
     folder = study.folder
     assert study.data is not None
-    write_whole(folder / "study.yaml", yaml.safe_dump(_plain(as_dict(study.stated)), sort_keys=False))
+    write_whole(folder / "study.yaml", yaml.safe_dump(plain(as_dict(study.stated)), sort_keys=False))
     save_plan(study)
     if study.config.search.sampler == "grid":
         (folder / POINTS_FILE).unlink(missing_ok=True)  # of a search that had this name before
@@ -249,11 +249,11 @@ def _mixed_environments(study: Study) -> list[str]:
     return [f"Runs of this study took place in different environments, so that last bits may differ: {kinds}"]
 
 
-def _plain(values: Any) -> Any:
+def plain(values: Any) -> Any:
     """Tuples as lists, so that YAML stays plain."""
     if isinstance(values, dict):
-        return {key: _plain(value) for key, value in values.items()}
-    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
+        return {key: plain(value) for key, value in values.items()}
+    return [plain(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def write_json(path: Path, values: Any) -> None:

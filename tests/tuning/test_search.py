@@ -10,14 +10,17 @@ from typing import Any
 import optuna
 import pytest
 
+from lidartune.config import load_config
 from lidartune.errors import UserError
 from lidartune.runs.spec import RunSpec
 from lidartune.streetworld import WorldFolder
+from lidartune.transfer.data import open_study_data
 from lidartune.tuning.optuna_file import rebuilt
 from lidartune.tuning.points import Points
 from lidartune.tuning.search import RunSearch, anything_to_train
 from lidartune.tuning.searched import describe_search
-from lidartune.tuning.study import record
+from lidartune.tuning.study import open_study, record
+from lidartune.tuning.winner import write_winner
 from tests.tuning.made_up_search import (
     FakeTrials,
     Killed,
@@ -222,6 +225,30 @@ def test_the_best_and_the_own_recipe_are_judged_on_seeds_that_chose_nothing(
     assert all(axes in bare for axes in (point.drawn.axes for point in best.values())), "at both settings"
     tuned = next(cell for cell in cells if cell.get("variant", {}).get("name") == best["finetuned"].name)
     assert {"scratch", "scratch_longer", "real_real", "full_longer"} <= tuned["roles"].keys()
+
+
+def test_the_best_point_is_a_study_of_the_same_runs(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    space = {
+        "finetuning": {
+            "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+            "group_learning_rates.encoder": [0.1, 0.3],
+            "start.normalization": ["carried", "own"],
+        },
+        "pretraining": {"raydrop": ["global", "per_pixel"]},
+    }
+    config = search_config(tiny_world, trials=6, space=space)
+    config = replace(config, recipe=config.recipe | {"group_learning_rates": {"head": 0.5}})
+    trials = carry_out(config, tmp_path)
+    cells = plan_of(tmp_path)["cells"]
+    for point in (trials.source.points.best(stage, 1)[0] for stage in trials.source.points.spaces):
+        write_winner(trials.study, point)
+        alone = load_config(tmp_path / "tiny" / "best.yaml")
+        plan = open_study(alone, tmp_path, open_study_data(alone)).plan
+        judged = [cell for cell in cells if cell.get("variant", {}).get("name") == point.name]
+        assert len(judged) == 3 == len(plan.roles)
+        for cell, roles in plan.roles.items():
+            found = {name: vars(role) for name, role in roles.items()}
+            assert found == next(other["roles"] for other in judged if other["seed"] == cell.seed)
 
 
 def test_points_that_fail_end_the_search_all_the_same(tiny_world: WorldFolder, tmp_path: Path) -> None:
