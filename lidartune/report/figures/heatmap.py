@@ -38,9 +38,11 @@ def draw(data: pd.DataFrame) -> tuple[Figure, str]:
     """A map a measure: backbones down, widths across; hatched where the interval holds 0 or is not there."""
     backbones, widths = list(dict.fromkeys(data["backbone"])), sorted(set(data["width"]))
     longest = max(len(str(backbone)) for backbone in backbones)
+    panel = 0.2 + 0.88 * len(widths)
+    apart = max(0.25, CHARACTER * max(map(len, MAPS.values())) - panel)  # titles may be wider than their maps
     figure, axes = panels(
-        1, len(MAPS), size=(0.2 + 0.88 * len(widths), 0.48 * len(backbones)), left=0.25 + CHARACTER * longest,
-        between=(0.25, 0.3), sharey=True,
+        1, len(MAPS), size=(panel, 0.48 * len(backbones)), left=0.25 + CHARACTER * longest, right=apart,
+        between=(apart, 0.3), sharey=True,
     )  # fmt: skip
     for axis, (name, title) in zip(axes[0], MAPS.items(), strict=True):
         table = data[data["measure"] == name].set_index(["backbone", "width"])

@@ -110,7 +110,8 @@ def number(value: object) -> float:
 
 def _held_words(part: str, value: object) -> str:
     if part == "pretrain_epochs":
-        return "from the checkpoint" if value == CHECKPOINT else f"{value} epochs of pretraining"
+        epochs = "1 epoch" if value == 1 else f"{value} epochs"
+        return "from the checkpoint" if value == CHECKPOINT else f"{epochs} of pretraining"
     if part == "labelled_scans":
         return "all labelled real scans" if value == "all" else f"{value} labelled real scans"
     if part == "freeze":
