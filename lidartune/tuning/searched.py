@@ -32,7 +32,7 @@ def describe_search(study: Study) -> list[str]:
         f"{_pretraining_updates(study):,} on top at most",
     ]
     lines += [_drawn_from(stage, space) for stage, space in points.spaces.items()]
-    lines += _own_recipe(config)
+    lines += _end(config, points)
     return lines + notes(study)
 
 
@@ -42,13 +42,13 @@ def _pretraining_updates(study: Study) -> int:
     return study.whole.pretraining_epochs()[0] * recipes * study.whole.updates_per_epoch
 
 
-def _own_recipe(config: StudyConfig) -> list[str]:
-    judged = config.search.judged
+def _end(config: StudyConfig, points: Points) -> list[str]:
+    judged, several = config.search.judged, len(points.spaces) > 1
     if judged is None:
         return ["  every point has its references, and is scored on the test scans"]
     return [
-        f"  at the end: the best {judged.best} of each kind and the study's own recipe, with references, on seeds "
-        f"{', '.join(map(str, judged.seeds))}; nothing before is scored on test scans"
+        f"  at the end: the best {judged.best}{' of each kind' * several} and the study's own recipe there, with "
+        f"references, on seeds {', '.join(map(str, judged.seeds))}; nothing before is scored on test scans"
     ]
 
 

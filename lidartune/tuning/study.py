@@ -214,7 +214,8 @@ def bring_checkpoints(study: Study) -> None:
 
 def _network_notes(study: Study) -> list[str]:
     """What checkpoints are, whether real labels have a part in zero-shot figures, what a search compares."""
-    search = study.config.search
+    search, epochs = study.config.search, study.config.grid.pretrain_epochs
+    both = 0 in epochs and any(epochs)
     counted = any(
         work.spec.domain == "synthetic" and work.spec.start is None and work.spec.recipe.reads_labels_of("real")
         for work in study.plan.works.values()
@@ -222,7 +223,7 @@ def _network_notes(study: Study) -> list[str]:
     searched = (
         "A search chose among recipes by validation scores. In these tables each recipe stands against training from "
         "scratch with the same recipe, which was not tuned for that"
-        + ("; the table judged holds the best beside the best from scratch." if search.judged else ".")
+        + ("; the table judged holds the best beside the best from scratch." if search.judged and both else ".")
     )
     told = (
         "Pretraining counts its class weights on the labels of real training scans (class_weights_counted_on: real): "
