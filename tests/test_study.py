@@ -107,6 +107,7 @@ def same_in_bucket(files: S3Files, folder: Path) -> None:
         assert files.read(f"tiny/report/{name}") == (folder / name).read_bytes(), name
 
 
+@pytest.mark.nightly
 def test_the_rest_of_a_study_is_trained_in_a_bucket_to_the_tables_of_a_folder(
     done: tuple[Path, Path, str],
     tmp_path: Path,
@@ -182,6 +183,7 @@ def test_failing_cells_are_rows_with_their_reason(tiny_world: WorldFolder, tmp_p
     assert f"blocked {sum(f['kind'] == 'blocked' for f in failures.values())} runs" in output
 
 
+@pytest.mark.nightly
 def test_optuna_draws_cells_and_goes_on_where_it_was(tiny_world: WorldFolder, tmp_path: Path) -> None:
     values = study_values(tiny_world, search={"sampler": "tpe", "trials": 2})
     config = write_study(tmp_path, values)

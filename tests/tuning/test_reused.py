@@ -49,6 +49,7 @@ def trials(tiny_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+@pytest.mark.nightly
 def test_memory_stays_over_twenty_trials(trials: list[Callable[[], None]]) -> None:
     assert len(trials) == TRIALS
     there = networks()
