@@ -35,10 +35,10 @@ def headline(results: StudyResults) -> list[str]:
     groups = [g for g in everything if g.key[2] == epochs and epochs > 0]
     imported = [g for g in everything if g.from_checkpoint]
     searched = judged_sentences(judged_table(results), points_table(results))
-    said = [f"{sentence.text} {sentence.more}" for sentence in searched]
+    said = [f"{sentence.text} {sentence.more}" for sentence in searched if sentence is not None]
     if groups or not imported:
         pretrained = f"networks pretrained for {count(epochs, 'epoch')}"
-        claims = [claim for claim in _CLAIMS if claim[0] == "domain_gap" or not searched]
+        claims = [claim for claim in _CLAIMS if claim[0] == "domain_gap" or searched[0] is None]
         said += [_sentence(results, groups, pretrained, *claim) for claim in claims]
     if imported:
         from_checkpoint = "networks that start from the checkpoint"

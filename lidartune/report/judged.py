@@ -37,13 +37,14 @@ def judged_table(results: StudyResults) -> pd.DataFrame:
     for recipe in recipes:
         own = next((r for r in recipes if r.name == OWN_RECIPE and r.setting == recipe.setting), None)
         scratch = next((r for r in recipes if r.name != OWN_RECIPE and r.rivals(recipe)), None)
-        tested = _tested(results, recipe.group)
+        tested = np.array(list(_by_seed(results, recipe.group).values()))
         row = {"recipe": recipe.name, "kind": recipe.kind} | dict(zip(KEY, recipe.setting, strict=True))
         row |= {VALUE: chosen_by.get(recipe.name, np.nan)} | interval_fields("test_miou", gap.t_interval(tested))
         for column, other in (("over_own_recipe", own), ("over_best_scratch", scratch)):
             against = np.full(len(tested), np.nan)
             if other is not None and other.group is not recipe.group:  # without a drawn field it is the own one
-                against = _tested(results, other.group)
+                scores = _by_seed(results, other.group)
+                against = np.array([scores.get(cell.seed, np.nan) for cell in recipe.group.cells])
             row |= interval_fields(column, gap.paired_difference(tested, against))
         rows.append(row)
     return pd.DataFrame(rows)
@@ -74,15 +75,15 @@ def _judged(entry: Any, groups: dict[Key, Group]) -> _Judged | None:
         key = cell_key(entry["cell"])
         setting = (plain_name(entry["cell"]["backbone"]), *key[1:])
         name, kind = plain_name(entry["recipe"]), plain_name(entry["kind"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     return _Judged(name=name, kind=kind, setting=setting, group=groups[key]) if key in groups else None
 
 
-def _tested(results: StudyResults, group: Group) -> gap.Floats:
-    """(seeds,) test mIoU on real scans of what the cells are about."""
+def _by_seed(results: StudyResults, group: Group) -> dict[int, float]:
+    """Seed -> test mIoU on real scans of what the cell is about."""
     role = "finetuned" if group.key[2] else "scratch"
-    return np.array([mean_score(results, cell, role, "real") for cell in group.cells])
+    return {cell.seed: mean_score(results, cell, role, "real") for cell in group.cells}
 
 
 def judged_text(results: StudyResults, frame: pd.DataFrame) -> TextTable:
@@ -117,46 +118,47 @@ def _figure(row: dict[str, object], name: str) -> str:
     return with_half_width(interval).removeprefix("+")
 
 
-def judged_sentences(frame: pd.DataFrame | None, drawn: pd.DataFrame | None) -> list[Sentence]:
-    """Whether pretraining helps where both sides are searched, and whether the search was worth it; of a search that
-    judged its points only.
+def judged_sentences(
+    frame: pd.DataFrame | None, drawn: pd.DataFrame | None
+) -> tuple[Sentence | None, Sentence | None]:
+    """Whether pretraining helps where both sides are searched, and whether the search was worth it; None where the
+    study does not tell.
 
     Args:
         frame: the judged recipes.
         drawn: the points.
     """
     if frame is None or drawn is None or not len(frame) or not len(drawn):
-        return []
+        return None, None
     recipes = frame[frame["recipe"].isin(drawn["point"])].sort_values(VALUE, ascending=False, kind="stable")
     numbers = drawn["kind"].value_counts().to_dict()
-    return [*_pretraining(recipes, numbers), *_searching(recipes, drawn)]
+    return _pretraining(recipes, numbers), _searching(recipes, drawn)
 
 
-def _pretraining(recipes: pd.DataFrame, numbers: dict[str, int]) -> list[Sentence]:
+def _pretraining(recipes: pd.DataFrame, numbers: dict[str, int]) -> Sentence | None:
     """The best pretrained recipe beside the best from scratch."""
     pretrained, scratch = recipes[recipes["pretrain_epochs"] != 0], recipes[recipes["pretrain_epochs"] == 0]
-    if not len(pretrained) or not len(scratch) or np.isnan(pretrained.iloc[0]["over_best_scratch"]):
-        return []
+    known = set(pretrained["kind"]) | set(scratch["kind"]) <= numbers.keys()
+    if not known or not len(pretrained) or not len(scratch) or np.isnan(pretrained.iloc[0]["over_best_scratch"]):
+        return None
     row, other = pretrained.iloc[0].to_dict(), scratch.iloc[0].to_dict()
     interval = row_interval(row, "over_best_scratch")
     promised = gap.Interval(mean=row[VALUE] - other[VALUE], low=np.nan, high=np.nan, seeds=0)
-    return [
-        Sentence(
-            text=f"Where both sides are searched, {helps('pretraining', interval).removesuffix(',')}: the best of "
-            f"{count(numbers[row['kind']], 'draw')} pretrained first against the best of "
-            f"{count(numbers[other['kind']], 'draw')} from scratch.",
-            more=f"{over(interval, 1)}Both were chosen by validation, which promised {points(promised)}, and trained "
-            f"anew on seeds that nothing was chosen by, with the same fine-tuning updates, at "
-            f"{scans_words(row['labelled_scans'])}.",
-            interval=interval,
-        )
-    ]
+    return Sentence(
+        text=f"Where both sides are searched, {helps('pretraining', interval).removesuffix(',')}: the best of "
+        f"{count(numbers[row['kind']], 'draw')} pretrained first against the best of "
+        f"{count(numbers[other['kind']], 'draw')} from scratch.",
+        more=f"{over(interval, 1)}Both were chosen by validation, which promised {points(promised)}, and trained "
+        f"anew on seeds that nothing was chosen by, with the same fine-tuning updates, at "
+        f"{scans_words(row['labelled_scans'])}.",
+        interval=interval,
+    )
 
 
-def _searching(recipes: pd.DataFrame, drawn: pd.DataFrame) -> list[Sentence]:
+def _searching(recipes: pd.DataFrame, drawn: pd.DataFrame) -> Sentence | None:
     """The best recipe of all beside the study's own at the same setting."""
     if not len(recipes) or np.isnan(recipes.iloc[0]["over_own_recipe"]):
-        return []
+        return None
     best = recipes.iloc[0].to_dict()
     interval = row_interval(best, "over_own_recipe")
     said = {
@@ -166,14 +168,12 @@ def _searching(recipes: pd.DataFrame, drawn: pd.DataFrame) -> list[Sentence]:
         "suggests negative": f"seems to be {amount(interval)} below the study's own recipe",
         "not distinguishable": f"cannot be told from the study's own recipe ({points(interval)})",
     }.get(gap.verdict(interval), f"is at {points(interval)} beside the study's own recipe, in one seed")
-    return [
-        Sentence(
-            text=f"The best of {count(len(drawn), 'draw')} {said}.",
-            more=f"{over(interval, 1)}Both at the setting of the best, {best['recipe']}: "
-            f"{_values(drawn, best['recipe'])}.",
-            interval=interval,
-        )
-    ]
+    return Sentence(
+        text=f"The best of {count(len(drawn), 'draw')} {said}.",
+        more=f"{over(interval, 1)}Both at the setting of the best, {best['recipe']}, which has drawn: "
+        f"{_values(drawn, best['recipe'])}.",
+        interval=interval,
+    )
 
 
 def _values(drawn: pd.DataFrame, name: str) -> str:

@@ -40,10 +40,13 @@ def opening(results: StudyResults, frames: dict[str, pd.DataFrame]) -> list[Sent
         frames: the study's tables, by name: `effects`, `per_class`, `judged` and `points` are read where there.
     """
     groups = _longest(group_cells(results))
-    searched = judged_sentences(frames.get("judged"), frames.get("points"))
+    pretraining, searching = judged_sentences(frames.get("judged"), frames.get("points"))
     drawn = any(cell.recipe for cell in results.cells)  # then cells differ in their recipes too
-    usual = _gain(results, groups), None if drawn else _choice(frames)
-    found = [*(searched or usual), _largest_part(results, groups, frames)]
+    found = [
+        pretraining or _gain(results, groups),
+        searching or (None if drawn else _choice(frames)),
+        _largest_part(results, groups, frames),
+    ]
     return [sentence for sentence in found if sentence is not None]
 
 

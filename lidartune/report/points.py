@@ -21,7 +21,7 @@ def points_table(results: StudyResults) -> pd.DataFrame:
     none was)."""
     rows = search_record(results).get("points")
     points = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    drawn = dict.fromkeys(name for row in points for name in row if name not in ABOUT)
+    drawn = dict.fromkeys(name for row in points for name in row if plain_name(name) not in ABOUT)
     return pd.DataFrame([_about(row) | {plain_name(name): _plain(row.get(name)) for name in drawn} for row in points])
 
 

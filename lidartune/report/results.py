@@ -130,7 +130,7 @@ def study_results(plan: dict[str, Any], study_folder: Path, runs: Path) -> Study
     """
     try:
         return _study(study_folder, runs, plan)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             "the study's plan is damaged",
             where=study_folder / "plan.json",

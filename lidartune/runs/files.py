@@ -164,13 +164,13 @@ def _refuse_half_a_uri(folder: str) -> None:
             where="--results",
             found=no_secrets(folder),
             wanted="a folder that every machine sees, or s3://bucket/folder",
-            do="write s3://" if scheme.lower() == "s3" else f"write ./{no_secrets(folder)} for such a folder",
+            do="write s3://" if scheme.lower() == "s3" else "write ./ before the name of such a folder",
         )
 
 
 def no_secrets(text: str) -> str:
     """A text in which URIs have lost the name and password that they may hold."""
-    return re.sub(r":(/*)\S*@", r":\1...@", text)
+    return re.sub(r":(/*)[^/]*@", r":\1...@", text)
 
 
 def open_files(results: str | Path) -> Files:

@@ -6,6 +6,7 @@ Credentials, region and endpoint are found as the AWS command line finds them: e
 from __future__ import annotations
 
 import os
+import re
 import time
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from lidartune.errors import UserError
 from lidartune.runs.files import CannotWrite, no_secrets
@@ -25,6 +25,7 @@ GONE = ("NoSuchKey", "404", "NotFound")
 TAKEN = ("PreconditionFailed", "412")
 AT_ONCE = "ConditionalRequestConflict"  # another write of the same object was under way: to be tried again
 RIGHTS = "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject"
+REMOVED_IN = 3  # times that keys are asked to go; what then stays is no commit any more
 LOST_HALFWAY = 3  # times that a download is begun again which was cut off; the client itself only repeats requests
 
 
@@ -132,10 +133,20 @@ class S3Files:
         for page in self._pages(self._prefix(folder)):
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
             if keys:
-                with self._explained():
-                    answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
-                    for error in answer.get("Errors", ()):  # of single keys, in an answer that says "200 OK"
+                self._remove_keys(keys)
+
+    def _remove_keys(self, keys: list[dict[str, str]]) -> None:
+        """Single keys may be refused in an answer that says "200 OK", or have bad luck: these are tried again."""
+        for _ in range(REMOVED_IN):
+            with self._explained():
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
+                errors = answer.get("Errors", ())
+                for error in errors:
+                    if error.get("Code") == "AccessDenied":
                         raise _as_error(error)
+            keys = [{"Key": error["Key"]} for error in errors]
+            if not keys:
+                return
 
     def key(self, path: str) -> str:
         """The object's key in the bucket."""
@@ -217,11 +228,11 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def _refuse_credentials(endpoint: str) -> None:
-    if "@" in urlsplit(endpoint).netloc:
+    if "@" in re.split("[/?#]", re.sub("^[^/]*//", "", endpoint))[0]:
         raise UserError(
             "an endpoint holds no credentials: messages name it",
             where="AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config",
-            found=no_secrets(endpoint),
+            found="a name or a password before an @",
             do="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, instead",
         )
 
@@ -229,8 +240,7 @@ def _refuse_credentials(endpoint: str) -> None:
 def _as_error(error: dict[str, str]) -> Exception:
     from botocore.exceptions import ClientError
 
-    status = 403 if error.get("Code") == "AccessDenied" else 500
-    return ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, "DeleteObjects")
+    return ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}, "DeleteObjects")
 
 
 def _refused(files: S3Files, error: Any) -> CannotWrite:

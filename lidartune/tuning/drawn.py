@@ -101,9 +101,13 @@ class DrawnCells:
             self.write_file()
 
     def stops(self, run: str, epoch: int) -> bool:
-        """Whether asha ends the point that is scored by this run; its other seeds end with the first one."""
+        """Whether a run ends here: asha ends its point, by its first seed and with all, or another seed has failed."""
         point = self.points.with_run(run)
-        if point is None or self._search.scheduler == "none":
+        if point is None:
+            return False
+        if run in self._study.schedule.dropped:
+            return True
+        if self._search.scheduler == "none":
             return False
         if point.stopped is None and run == point.runs[0] and 0 < epoch < self._study.config.finetune_epochs:
             value = self.points.score(run, epoch)

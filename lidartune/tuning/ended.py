@@ -50,7 +50,8 @@ def search_lines(study: Study, points: Points) -> list[str]:
     if study.config.search.judged is not None and not any(points.best(stage, 1) for stage in points.spaces):
         lines.append("no point has a score, so that nothing is judged")
     winners = [point for stage in points.spaces for point in points.best(stage, 1)]
-    if winners:
+    (study.folder / WINNER).unlink(missing_ok=True)
+    if winners and not study.config.checkpoints:  # a grid without a cell from its checkpoint is refused
         best = max(winners, key=lambda point: points.value(point) or 0.0)
         write_winner(study, best)
         lines.append(f"best         {best.name} as a study: run_transfer_grid.py --config {study.folder / WINNER}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,10 @@ def importances(study: Study, points: Points) -> dict[Stage, dict[str, float]]:
         names = {name for trial in complete for name, kind in trial.distributions.items() if not kind.single()}
         if len(complete) >= FEWEST_FOR_IMPORTANCE and names:
             evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-            found[stage] = optuna.importance.get_param_importances(
-                optuna_study, evaluator=evaluator, params=sorted(names)
-            )
+            with suppress(ValueError, RuntimeError):  # values that tell nothing, or all the same: no study ends by this
+                found[stage] = optuna.importance.get_param_importances(
+                    optuna_study, evaluator=evaluator, params=sorted(names)
+                )
     return found
 
 

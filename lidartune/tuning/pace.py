@@ -80,6 +80,7 @@ class Pace:
     def __init__(self, store: Store, specs: Iterable[RunSpec], resources: Resources):
         self._store, self._resources = store, resources
         self.runs_read = 0
+        self._asked: set[Kind] = set()
         examples = {kind_of(spec): spec for spec in specs}
         self._known = self._read(set(examples))
         ratios = [known.epoch(examples[kind]) / _cost(examples[kind]) for kind, known in self._known.items()]
@@ -87,7 +88,10 @@ class Pace:
 
     def seconds(self, spec: RunSpec) -> Seconds | None:
         """What stored runs of this kind took; None where there is none."""
-        return self._known.get(kind_of(spec))
+        kind = kind_of(spec)
+        if kind not in self._asked:
+            self._known |= self._read({kind})
+        return self._known.get(kind)
 
     def epoch_cost(self, spec: RunSpec) -> float:
         """An epoch's seconds, or a guess in proportion to what is known, or in no unit where nothing is."""
@@ -95,6 +99,7 @@ class Pace:
         return known.epoch(spec) if known else self._scale * _cost(spec)
 
     def _read(self, wanted: set[Kind]) -> dict[Kind, Seconds]:
+        self._asked |= wanted
         beginnings = tuple(f"{kind.backbone}-{kind.width}-" for kind in wanted)
         names = [run for run in self._store.runs() if run.startswith(beginnings)] if wanted else []
         found: dict[Kind, list[list[Timing]]] = {kind: [] for kind in wanted}
@@ -106,7 +111,7 @@ class Pace:
                 for (kind, run), timings in zip(asked, pool.map(self._timings, [run for _, run in asked]), strict=True):
                     left[kind].remove(run)
                     found[kind] += [timings] if timings else []
-        self.runs_read = sum(map(len, found.values()))
+        self.runs_read += sum(map(len, found.values()))
         timed = {kind: [timing for timings in runs for timing in timings] for kind, runs in found.items()}
         return {kind: taken for kind, timings in timed.items() if (taken := _seconds(timings, kind))}
 

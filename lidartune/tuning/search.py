@@ -107,7 +107,7 @@ class RunSearch(Searcher):
         """Whether the source of cells gives up a run after this epoch."""
         try:
             return self._source.stops(run, epoch)
-        except UserError as reason:
+        except Exception as reason:  # raised here, it would end Tune with a traceback
             self.halted = self.halted or reason
             return False
 

@@ -184,7 +184,8 @@ def record(study: Study, command: list[str], nodes: list[dict[str, Any]] | None 
     write_whole(folder / "study.yaml", yaml.safe_dump(plain(as_dict(study.stated)), sort_keys=False))
     save_plan(study)
     if study.config.search.sampler == "grid":
-        (folder / POINTS_FILE).unlink(missing_ok=True)  # of a search that had this name before
+        for name in (POINTS_FILE, "best.yaml"):  # of a search that had this name before
+            (folder / name).unlink(missing_ok=True)
     write_json(folder / "labelled_scans.json", labelled_record(study.stated, study.data))
     write_json(folder / "failures.json", {run: asdict(f) for run, f in sorted(study.schedule.failures.items())})
     values = manifest(study.config, study.data, command, _recorded_nodes(folder) if nodes is None else nodes)

@@ -231,6 +231,7 @@ def test_half_a_uri_is_no_folder(results: str) -> None:
         ("s3:///AKIA7:hunter2@bucket/..", "no folder of a bucket"),
         ("s3:/AKIA7:hunter2@bucket/x", "neither a folder nor a bucket"),
         ("http:AKIA7:hunt@er2@bucket/x", "neither a folder nor a bucket"),
+        ("file:/home/me@lab/results", "file:/home/me@lab/results"),
         ("s3://bucket/a/../b", "no folder of a bucket"),
         ("gs://bucket/x", "to a folder or to S3"),
     ],
@@ -262,7 +263,7 @@ def test_a_server_that_is_away(bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert address in str(away.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:9", "my_server:9000"])
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "my_server:9000", "[::1:9000"])
 def test_an_endpoint_with_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://AKIA7:hunter2@{host}")
     with pytest.raises(UserError, match="an endpoint holds no credentials") as refused:
@@ -279,6 +280,15 @@ def test_a_file_that_may_not_be_removed_is_named_though_the_answer_says_ok(
     monkeypatch.setattr(files._client, "delete_objects", lambda **_: {"Errors": [error]})
     with pytest.raises(CannotWrite, match=r"refuses access[\s\S]*AccessDenied: not you"):
         files.remove_folder("runs/a")
+
+
+def test_keys_that_have_bad_luck_are_removed_after_all(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = S3Files(bucket)
+    files.write("runs/a/x", b"x")
+    really, answers = files._client.delete_objects, [{"Errors": [{"Key": "runs/a/x", "Code": "SlowDown"}]}]
+    monkeypatch.setattr(files._client, "delete_objects", lambda **asked: answers.pop() if answers else really(**asked))
+    files.remove_folder("runs/a")
+    assert files.names("runs/a") == [] and not answers
 
 
 def test_what_cannot_be_read_is_one_message(tmp_path: Path) -> None:

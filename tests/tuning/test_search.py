@@ -301,6 +301,20 @@ def test_points_that_another_study_has_trained_are_judged_all_the_same(tiny_worl
     assert cells == plan_of(tmp_path)["cells"] and {cell["seed"] for cell in cells} == {7, 8, 9}
 
 
+def test_a_seed_that_fails_ends_the_others_that_run(tiny_world: WorldFolder, tmp_path: Path) -> None:
+    """With asha too, which looks at the first seed."""
+    config = search_config(tiny_world, trials=1, grid={"pretrain_epochs": [0], "seed": [0, 1]}, **ASHA)
+    study, source = open_search(config, tmp_path)
+    trials = FakeTrials(study, source, slots=2, worth=learning_rate_matters)
+    first, second = (trials.search.suggest(name) for name in "ab")
+    steps = trials._train(first)  # type: ignore[arg-type]
+    for _ in range(2):
+        result = next(steps)
+    trials.search.on_trial_complete("b", {"epoch": -1, "failure": "the loss became nan", "log": "trace"})
+    run = RunSpec.from_dict(first["spec"]).folder  # type: ignore[call-overload, index]
+    assert isinstance(second, dict) and trials.search.stops(run, result["epoch"]) and trials.search.halted is None
+
+
 def test_a_search_whose_space_is_used_up_is_over_when_it_is_opened_again(
     tiny_world: WorldFolder, tmp_path: Path
 ) -> None:
